@@ -18,7 +18,7 @@
  * Source:  docs/format.md (normative). Multi-buffer hashing as in libipsec-mb; where the CPU has no lanes
  *          worth using, OpenSSL computes the same values one by one.
  * Threads: struct id_keys may be shared by all threads once made. The lanes belong to the calling thread:
- *          made at its first call, freed when it ends.
+ *          made at its first call, freed when it ends. A call takes some 20 KiB of stack.
  */
 #pragma once
 
@@ -67,5 +67,5 @@ void sha256_many(struct sha_job *jobs, size_t n);
 /* For tests and comparisons: hash one by one with OpenSSL from now on, in every thread. */
 void chunkid_use_portable(bool portable);
 
-/* How this machine hashes: "avx512+sha-ni", "sha-ni", "portable". For logs and benchmarks. */
+/* How this machine hashes a full batch: "sha-ni", "avx512", "avx2" or "portable". For logs. */
 const char *chunkid_method(void);

@@ -1,5 +1,7 @@
 /*
- * secret: memory for keys, and what keeps keys off the disk; random bytes; comparing secrets.
+ * secret: memory for keys, what keeps keys off the disk, and comparing secrets.
+ *
+ * Random keys come from fetch/base/rand.h.
  *
  * Threads: any.
  */
@@ -24,6 +26,3 @@ enum err secret_no_core_dumps(void);
 
 /* Are the bytes equal? Takes the same time wherever they differ. */
 bool secret_equal(const void *a, const void *b, size_t len);
-
-/* Random bytes fit for keys, from the library's generator (seeded by the kernel, safe after fork). */
-enum err random_fill(void *ret, size_t len);

@@ -5,7 +5,7 @@
  *
  * The first 12 nonce bytes and the key give a fresh AES-256 key (NIST SP 800-108 counter mode with CMAC),
  * the last 12 are GCM's nonce. 24 random bytes are enough for 2^80 messages a key, by any number of
- * writers that know nothing of each other. The caller draws the nonce (random_fill) and stores it.
+ * writers that know nothing of each other. The caller draws the nonce (rand_bytes) and stores it.
  * Costs three AES blocks and a key schedule more than aead.h.
  *
  * Source:  C2SP XAES-256-GCM (c2sp.org/XAES-256-GCM).
