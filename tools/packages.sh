@@ -11,7 +11,6 @@ build_packages=(
     libipsec-mb-dev            # fetch/crypto: multi-buffer SHA-256
     libs3-dev                  # fetch/store: S3
     libcurl4-openssl-dev       # fetch/store: what libs3 cannot
-    libxml2-dev                # libs3 needs it to link
     libsqlite3-dev             # index
     libpq-dev                  # writers: PostgreSQL
     libhiredis-dev             # writers: Redis
