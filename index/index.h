@@ -57,7 +57,7 @@ struct snapshot_info {
     uint32_t domain;
     char service[101], kind[33];
     char name[40];                   /* as in the mount: 20261120T140000Z, ...-2 */
-    struct node_time time, finished;
+    struct timestamp time, finished;
     uint32_t flags;                  /* SNAPSHOT_* */
     struct uid writer, host, session;
     char host_name[256];
@@ -71,7 +71,7 @@ struct service_info {
     char service[101], kind[33], host_name[256];
     uint32_t domain;
     uint64_t snapshots;
-    struct node_time newest;
+    struct timestamp newest;
 };
 
 /* Called in order (services by name, snapshots by time ascending); another value than ERR_OK stops. */
@@ -84,7 +84,7 @@ enum err index_snapshots(struct index *index, const char *service, snapshot_fn e
  * ERR_NOT_FOUND; ERR_INVALID when a prefix is not unique. */
 enum err index_snapshot(struct index *index, const char *service, const char *name, bool exact, struct snapshot_info *ret);
 /* The newest at or before a time. */
-enum err index_snapshot_at(struct index *index, const char *service, struct node_time at, struct snapshot_info *ret);
+enum err index_snapshot_at(struct index *index, const char *service, struct timestamp at, struct snapshot_info *ret);
 /* SERVICE/NAME, SERVICE/latest or SERVICE@WHEN as people type it. */
 enum err index_snapshot_parse(struct index *index, const char *text, struct snapshot_info *ret);
 

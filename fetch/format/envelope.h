@@ -24,7 +24,7 @@ struct envelope {
     uint64_t number;              /* in the lane */
     struct hash *heads;
     size_t head_count;
-    struct node_time time, finished;
+    struct timestamp time, finished;
     uint32_t flags;
     char **labels;                /* text, at most 255 bytes each */
     size_t label_count;

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "fetch/base/clock.h"
 #include "fetch/format/content.h"
 #include "fetch/format/fields.h"
 #include "fetch/format/ids.h"
@@ -19,11 +20,6 @@ enum node_kind {
 
 enum { PAGE_MAX_ENTRIES = 1024, PAGE_MIN_ENTRIES = 32, PAGE_MAX_BYTES = 256 * 1024, TREE_MAX_DEPTH = 4096 };
 enum { NAME_MAX_BYTES = 255, TARGET_MAX_BYTES = 4095, XATTR_INLINE_BYTES = 4096, XATTR_VALUE_MAX_BYTES = 65536 };
-
-struct node_time {
-    int64_t secs;
-    uint32_t nanos;
-};
 
 /* What lies below a directory (or below one page of it). */
 struct summary {
@@ -36,7 +32,7 @@ struct entry {
     enum node_kind kind;
     uint32_t mode;                   /* 07777 */
     uint32_t uid, gid;
-    struct node_time mtime, ctime;
+    struct timestamp mtime, ctime;
     bool has_link, has_sha256, has_btime;
     struct uid link;                 /* link group */
     struct summary below;            /* NODE_DIR */
@@ -44,7 +40,7 @@ struct entry {
     uint8_t sha256[32];              /* NODE_FILE, if has_sha256 */
     struct slice target;             /* NODE_SYMLINK */
     uint32_t major, minor;           /* devices */
-    struct node_time btime;
+    struct timestamp btime;
     struct slice xattrs;             /* encoded xattr fields, for xattr_next; empty: none */
 };
 
