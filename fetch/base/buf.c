@@ -47,8 +47,12 @@ void buf_put_slice(struct buf *b, struct slice s)
 
 void buf_put_zeros(struct buf *b, size_t len)
 {
-    if (b->failed || len == 0 || buf_reserve(b, b->len + len) != ERR_OK)
+    if (b->failed || len == 0)
         return;
+    if (len > SIZE_MAX - b->len || buf_reserve(b, b->len + len) != ERR_OK) {
+        b->failed = true;
+        return;
+    }
     memset(b->data + b->len, 0, len);
     b->len += len;
 }
