@@ -120,66 +120,12 @@ static void hash_in_lanes(IMB_MGR *mgr, const struct lane_message *messages, siz
         job_land(job);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void measure(void)
-{
-    enum { MESSAGES = 16, BYTES = 2048, RUNS = 3 };
-    static uint8_t data[BYTES];
-    uint8_t digests[MESSAGES][32];
-    struct lane_message messages[MESSAGES];
-    for (size_t i = 0; i < MESSAGES; i++)
-        messages[i] = (struct lane_message){NULL, slice_of(data, BYTES), digests[i]};
-    struct managers mine = {{NULL}};
-    for (int road = SHA_UNITS; road < ROADS; road++)
-        mine.of[road] = manager_new((enum road)road);
-    if (mine.of[VECTOR] && mine.of[VECTOR]->used_arch == IMB_ARCH_AVX2)
-        vector_lanes = 8;
-
-    for (size_t class = 0; class < CLASSES; class++) {
-        uint64_t best_ns = UINT64_MAX;
-        for (int road = PORTABLE; road < ROADS; road++) {
-            if (road != PORTABLE && !mine.of[road])
-                continue;
-            uint64_t took_ns = UINT64_MAX;
-            for (int run = 0; run < RUNS; run++) {
-                uint64_t began_ns = now_ns();
-                if (road == PORTABLE)
-                    hash_one_by_one(messages, (size_t)1 << class);
-                else
-                    hash_in_lanes(mine.of[road], messages, (size_t)1 << class);
-                uint64_t run_ns = now_ns() - began_ns;
-                took_ns = run_ns < took_ns ? run_ns : took_ns;
-            }
-            /* The plainer road unless the other is clearly faster. */
-            if (best_ns == UINT64_MAX || took_ns < best_ns - best_ns / 16) {
-                best_ns = took_ns;
-                best[class] = (enum road)road;
-            }
-        }
-    }
-    for (int road = 0; road < ROADS; road++)
-        manager_free(mine.of[road]);
-}
-
 static void managers_free(void *what)
 {
     struct managers *mine = what;
     for (int road = 0; road < ROADS; road++)
         manager_free(mine->of[road]);
     free(mine);
-}
-
-static void prepare(void)
-{
-    thread_key_made = pthread_key_create(&thread_key, managers_free) == 0;
-    if (thread_key_made)
-        measure();
 }
 
 /* This thread's manager for a road; NULL: there is none, go one by one. */
@@ -200,6 +146,70 @@ static IMB_MGR *manager_of(enum road road)
     if (!mine->of[road])
         mine->of[road] = manager_new(road);
     return mine->of[road];
+}
+
+/* The thread that measured has made a manager for every road; keep what will be used. */
+static void manager_drop_unused(enum road road)
+{
+    struct managers *mine = pthread_getspecific(thread_key);
+    for (size_t class = 0; class < CLASSES; class++)
+        if (!mine || best[class] == road)
+            return;
+    manager_free(mine->of[road]);
+    mine->of[road] = NULL;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void measure(void)
+{
+    enum { MESSAGES = 16, BYTES = 1024, RUNS = 3 };
+    static uint8_t data[BYTES];
+    uint8_t digests[MESSAGES][32];
+    struct lane_message messages[MESSAGES];
+    for (size_t i = 0; i < MESSAGES; i++)
+        messages[i] = (struct lane_message){NULL, slice_of(data, BYTES), digests[i]};
+    IMB_MGR *vector = manager_of(VECTOR);
+    if (vector && vector->used_arch == IMB_ARCH_AVX2)
+        vector_lanes = 8;
+
+    for (size_t class = 0; class < CLASSES; class++) {
+        uint64_t best_ns = UINT64_MAX;
+        for (int road = PORTABLE; road < ROADS; road++) {
+            IMB_MGR *mgr = manager_of((enum road)road);
+            if (road != PORTABLE && !mgr)
+                continue;
+            uint64_t took_ns = UINT64_MAX;
+            for (int run = 0; run < RUNS; run++) {
+                uint64_t began_ns = now_ns();
+                if (road == PORTABLE)
+                    hash_one_by_one(messages, (size_t)1 << class);
+                else
+                    hash_in_lanes(mgr, messages, (size_t)1 << class);
+                uint64_t run_ns = now_ns() - began_ns;
+                took_ns = run_ns < took_ns ? run_ns : took_ns;
+            }
+            /* The plainer road unless the other is clearly faster. */
+            if (best_ns == UINT64_MAX || took_ns < best_ns - best_ns / 16) {
+                best_ns = took_ns;
+                best[class] = (enum road)road;
+            }
+        }
+    }
+    for (int road = 0; road < ROADS; road++)
+        manager_drop_unused((enum road)road);
+}
+
+static void prepare(void)
+{
+    thread_key_made = pthread_key_create(&thread_key, managers_free) == 0;
+    if (thread_key_made)
+        measure();
 }
 
 static enum road road_for(size_t n)
