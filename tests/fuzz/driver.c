@@ -51,7 +51,7 @@ static void leave_evidence(int number)
     }
     signal(number, SIG_DFL);
     raise(number);
-    _exit(1); /* SIGALRM raised within its own handler waits for us to return */
+    _exit(1); /* a signal raised in its own handler waits for the handler to return: it need not */
 }
 
 static void die(const char *what)

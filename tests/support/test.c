@@ -12,6 +12,8 @@
 /* Of the test that runs now. */
 static atomic_uint failures;
 static const char *skipped;
+/* Of this program. */
+static unsigned ran;
 
 void test_fail(const char *file, int line, const char *format, ...)
 {
@@ -93,6 +95,7 @@ static void run_case(void **state)
     const struct test_case *test = *state;
     atomic_store(&failures, 0);
     skipped = NULL;
+    ran++;
     test->body();
     if (test_failures())
         fail_msg("%u failed CHECK", test_failures());
@@ -117,5 +120,7 @@ int test_main(const char *file, const struct test_case *const *cases, size_t cou
     }
     int failed = _cmocka_run_group_tests(file, tests, count, NULL, NULL);
     free(tests);
-    return failed ? 1 : 0;
+    if (ran == 0)
+        fprintf(stderr, "no test is named %s\n", argc > 1 ? argv[1] : "at all");
+    return failed || ran == 0 ? 1 : 0;
 }
