@@ -1,8 +1,8 @@
 /*
  * crypto_bench: what fetch/crypto costs on this machine, as rates and as ratios.
  *
- *     gcc -O2 -D_GNU_SOURCE -DYORE_HAVE_IPSEC_MB=1 -I. tests/bench/crypto_bench.c fetch/crypto/[a-z]*.c \
- *         fetch/base/*.c -lIPSec_MB -lcrypto -lpthread -o /tmp/crypto_bench && /tmp/crypto_bench
+ *     gcc -O2 -D_GNU_SOURCE -DYORE_HAVE_IPSEC_MB=1 -I. tests/bench/crypto_bench.c $(ls fetch/crypto/[a-z]*.c) \
+ *         $(ls fetch/base/[a-z]*.c) -lIPSec_MB -lcrypto -lpthread -o /tmp/crypto_bench && /tmp/crypto_bench
  *
  * CPU time of one thread, the best of several rounds, so that a neighbour disturbs little.
  */
