@@ -20,11 +20,21 @@ struct field {
     struct slice value;
 };
 
-/* Take the length-prefixed block off the cursor: its inside, to be walked with fields_next. */
+/* Take the length-prefixed block off the cursor: its inside, to be walked with fields_next. Checked as a whole here
+ * (fields_valid), so that a walk cannot meet a malformed field half-way. Over max_bytes, cut short or not valid: c is bad. */
 struct slice fields_take(struct cursor *c, size_t max_bytes);
 
-/* The next field of a block; false at the end or when bad (c->bad tells). Checks ascending numbers. */
+/* Is this the inside of a block: whole fields, numbers ascending or repeated, to the last byte? For blocks that do not come
+ * from fields_take. */
+bool fields_valid(struct slice block);
+
+/* The next field of a valid block (struct cursor c = cursor_of(block)); false at the end, or when bad (c->bad tells). Whether a
+ * number may repeat is for the caller to say: it alone knows which fields are lists. */
 bool fields_next(struct cursor *block, struct field *ret_field);
+
+/* ERR_CORRUPT "WHAT has field N twice" unless *seen, a set of the numbers 0 to 63, has not got this one; then puts it in.
+ * For fields that must not repeat. */
+enum err field_once(const struct field *field, const char *what, uint64_t *seen);
 
 /* For a default: branch: ERR_OK for an ignorable unknown field, ERR_UNSUPPORTED "WHAT has field N..." for a critical one. */
 enum err fields_unknown(const struct field *field, const char *what);

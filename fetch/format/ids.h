@@ -43,6 +43,7 @@ struct pack_name {
 
 struct object_name name_pack(uint32_t domain, const struct pack_name *pack);
 struct object_name name_segment(uint32_t domain, enum chunk_kind kind, const struct uid *session, const struct hash *sha256);
+/* time_secs: of the years 0000 to 9999, others have no name that parses. */
 struct object_name name_envelope(uint32_t domain, const struct uid *tag, int64_t time_secs, const struct hash *sha256);
 struct object_name name_record(const char *folder, uint64_t number);              /* "config" -> config/0000000001 */
 struct object_name name_epoch(uint32_t domain, uint32_t epoch);
@@ -60,5 +61,5 @@ enum err name_parse_envelope(const char *name, uint32_t *ret_domain, struct uid 
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,99}, not "latest", not "wal"; else ERR_INVALID with the rule. */
 enum err service_name_check(const char *service);
 
-/* Length after Padme padding (docs/format.md section 8). */
+/* Length after Padme padding (docs/format.md section 8). len: at most 2^63. */
 uint64_t padme(uint64_t len);

@@ -6,7 +6,8 @@
  *     under the name, or the whole object;
  *   - a get, head or list that begins after a put returned sees the object (no eventual store);
  *   - a list holds every object whose put returned before the list began and that was not deleted.
- * Names are relative, "/"-separated, of [A-Za-z0-9._-], at most 255 bytes; docs/format.md section 4 lists them.
+ * Names are relative, "/"-separated, of [A-Za-z0-9._-], at most 255 bytes, no part empty or beginning with a dot (others:
+ * ERR_INVALID); docs/format.md section 4 lists them. What lies in the place under another kind of name is not listed.
  * Drivers: store_dir.c (a local folder), store_mem.c (memory, for tests; fails on demand).
  *
  * Threads: all functions may be called from any thread at once on one store.
@@ -36,14 +37,14 @@ struct store_ops {
     void (*free)(struct store *);
 };
 
-/* A driver's struct begins with this. */
+/* A driver's struct begins with this. Drivers see only names and prefixes that are in order. */
 struct store {
     const struct store_ops *ops;
     char *url; /* as people may see it: never with a secret */
 };
 
 /*
- * Open the store at url: a path or file:///path (other schemes: ERR_INVALID until their driver is there).
+ * Open the store at url: a path or file:///path (%XX decoded; other schemes: ERR_INVALID until their driver is there).
  *   make   create the folder if it is missing (0700); otherwise a missing one is ERR_NO_STORE
  *   ERR_INVALID  the URL makes no sense, or holds a secret · ERR_NO_STORE, ERR_DENIED, ERR_IO
  */
@@ -53,12 +54,12 @@ DEFINE_AUTO_PTR(store);
 
 /*
  * Put an object. only_if_absent: an object of that name there already is ERR_EXISTS and stays as it was; without it
- * a put of the same bytes again is fine (names carry hashes).
+ * the object becomes these bytes at once (a put of the same bytes again: names carry hashes).
  *   ERR_FULL, ERR_DENIED, ERR_AGAIN (after the driver's own retries), ERR_UNREACHABLE, ERR_IO
  */
 enum err store_put(struct store *store, const char *name, struct slice bytes, bool only_if_absent);
 
-/* Bytes [offset, offset + len) into ret_bytes (an empty buf). An object shorter than that: ERR_CORRUPT "cut short".
+/* Bytes [offset, offset + len) into ret_bytes (an empty buf, untouched on failure). An object shorter than that: ERR_CORRUPT "cut short".
  * ERR_NOT_FOUND when there is no such object. */
 enum err store_get(struct store *store, const char *name, uint64_t offset, size_t len, struct buf *ret_bytes);
 
@@ -68,7 +69,8 @@ enum err store_get_all(struct store *store, const char *name, size_t max_bytes, 
 /* Its size; ERR_NOT_FOUND. */
 enum err store_head(struct store *store, const char *name, uint64_t *ret_size_bytes);
 
-/* All objects whose names begin with prefix, in ascending order of names. */
+/* All objects whose names begin with prefix (it may end within a name; "": all), in ascending order of names as bytes. A prefix
+ * that nothing begins with is an empty list. each may call the store. */
 enum err store_list(struct store *store, const char *prefix, store_list_fn each, void *context);
 
 /* Delete; ERR_OK too when it was not there. */
