@@ -54,6 +54,7 @@ DEFINE_AUTO_PTR(fetcher);
 struct chunk_ref {
     struct slice bytes;
     struct frame_data *frame;
+    struct frames *frames;
 };
 #define CHUNK_REF_EMPTY ((struct chunk_ref){0})
 void chunk_ref_clear(struct chunk_ref *ref);
