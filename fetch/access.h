@@ -50,36 +50,3 @@ enum err access_find_writer(const struct access *access, const struct uid *key_i
 /* May that writer write this service? ERR_AUTH when its certificate says no. */
 enum err access_check_writer(const struct access *access, const struct uid *key_id, uint32_t domain, const char *service,
                              int64_t at_secs);
-
-/* Make a store and its keys. recovery_secret is R's secret, to be written to the recovery file BEFORE this returns is
- * believed: init_plan makes all keys in memory first, init_commit writes them. */
-struct init_options {
-    const char *store_url, *keystore_url; /* keystore_url "in-store", a URL, or NULL for the default */
-    struct slice passphrase;
-    unsigned scrypt_log2_n;               /* 17 */
-};
-struct init_result {
-    struct uid store;
-    struct buf keystore_url;
-    uint8_t recovery_secret[32];
-};
-/* save_recovery is called with the text of the recovery file before anything is written to the store; its error stops all. */
-enum err store_init(const struct init_options *options, enum err (*save_recovery)(void *context, struct slice text),
-                    void *context, struct init_result *ret_result);
-
-/* Keystore work (yore key ...). */
-struct keystore_slot {
-    char name[32]; /* slot-1a2b3c4d */
-    struct slot_info info;
-};
-enum err keystore_list(struct store *keystore, const struct uid *store, struct keystore_slot **ret_slots, size_t *ret_count);
-enum err keystore_open(struct store *keystore, const struct uid *store, const struct slot_secret *secret,
-                       uint8_t ret_keyring_key[32], struct keyring **ret_keyring, uint64_t *ret_number, char ret_slot[32]);
-enum err keystore_add(struct store *keystore, const struct uid *store, const uint8_t keyring_key[32],
-                      const struct slot_secret *secret, unsigned log2_n, const char *label, char ret_slot[32]);
-enum err keystore_remove(struct store *keystore, const struct uid *store, const char *slot);
-/* Write keys as keyring-<number + 1>, read it back, then delete the old one. */
-enum err keystore_replace(struct store *keystore, const struct keyring *keys, uint64_t number, const uint8_t keyring_key[32]);
-/* With the recovery key alone: rebuild a keystore (new epoch pairs, new signing key and certificate). */
-enum err keystore_recover(const char *store_url, const char *keystore_url, const uint8_t recovery_secret[32],
-                          struct slice passphrase, unsigned log2_n, struct buf *ret_keystore_url);

@@ -10,6 +10,12 @@
 
 struct filter; /* writers/source/filter.h */
 
+struct backup_progress {
+    uint64_t files, bytes;             /* done */
+    uint64_t total_files, total_bytes; /* 0: not known yet */
+    uint64_t new_bytes, stored_bytes;
+};
+
 struct backup_common {
     const struct access *access;
     struct index *index;
@@ -23,9 +29,7 @@ struct backup_common {
     size_t memory_bytes;        /* 0: 512 MiB for the whole writer */
     unsigned workers;           /* 0: one a processor */
     /* Called about ten times a second and at the end; NULL: none. */
-    void (*progress)(void *context, const struct backup_progress {
-        uint64_t files, bytes, total_files, total_bytes /* 0: not known yet */, new_bytes, stored_bytes;
-    } *progress);
+    void (*progress)(void *context, const struct backup_progress *progress);
     void *progress_context;
 };
 

@@ -46,22 +46,30 @@ struct keyring {
     size_t domain_count;
 };
 
-/* A fresh keyring with every role, domain 1 "main", epoch 1, all keys random. ret_recovery_secret gets R's secret: show it
+/* A fresh keyring with every role, domain 1 "main" (not erasable), epoch 1, all keys random. ret_recovery_secret gets R's secret: show it
  * once, then wipe it; the keyring keeps only the public part. */
 enum err keyring_generate(const struct uid *store, struct keyring **ret_keyring, uint8_t ret_recovery_secret[32]);
 
-/* The fields of docs/format.md 6.2, to seal (plain bytes full of secrets: wipe), and back. ERR_CORRUPT, ERR_UNSUPPORTED. */
+enum { KEYRING_MAX_DOMAINS = 1024, KEYRING_MAX_EPOCHS = 100000 /* of all domains */ };
+
+/* The fields of docs/format.md 6.2 (the inside of the block), to seal (plain bytes full of secrets: buf_wipe them), and back.
+ * The recovery secret of a domain that is not erasable is left out: it belongs sealed to R (record.h, recovery_encode) and
+ * nowhere else. Unknown ignorable fields are not kept. decode: ERR_CORRUPT, ERR_UNSUPPORTED. */
 enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields);
 enum err keyring_decode(const struct uid *store, struct slice fields, struct keyring **ret_keyring);
 
 void keyring_free(struct keyring *keyring);
 DEFINE_AUTO_PTR(keyring);
 
+/* While a keyring is still one thread's own: add or complete an epoch (newer ones come from the store's epochs/ records). */
+enum err keyring_add_epoch(struct keyring *keyring, uint32_t domain, const struct epoch_keys *epoch);
+
 /* ERR_NO_KEY "domain 2 is not in this keyring". */
 enum err keyring_find_domain(const struct keyring *keys, uint32_t domain, const struct domain_keys **ret_domain);
 
 /* The key id of a public key: first 16 bytes of its SHA-256. */
 struct uid key_id_of(const uint8_t public_key[32]);
+/* A service's folder in the store; and what linked files of one source have in common. */
 struct uid service_tag(const struct domain_keys *domain, const char *service);
 struct uid link_group(const struct domain_keys *domain, uint64_t device, uint64_t inode);
 /* The id keys for chunks of one kind. */

@@ -1,0 +1,274 @@
+#include "fetch/access.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fetch/base/file.h"
+#include "fetch/crypto/digest.h"
+#include "fetch/keystore.h"
+#include "fetch/store/names.h"
+
+enum err access_peek(struct store *store, struct store_head_object *ret_head)
+{
+    AUTO(buf) object = BUF_EMPTY;
+    enum err e = store_get_all(store, "yore", RECORD_MAX_BYTES, &object);
+    if (e == ERR_NOT_FOUND)
+        return err_set(ERR_NO_STORE, "no store at %s: check the place, or make one with: yore init --store %s", store->url, store->url);
+    TRY(e);
+    return err_add(yore_open(buf_slice(&object), ret_head), "%s: yore", store->url);
+}
+
+enum err access_keystore_url(const char *store_url, const struct store_head_object *head, struct buf *ret_url)
+{
+    if (head->keystore_in_store)
+        buf_put_format(ret_url, "%s%s", store_url, store_url[0] && store_url[strlen(store_url) - 1] == '/' ? "keys" : "/keys");
+    else if (geteuid() == 0)
+        buf_put_format(ret_url, "/etc/yore/keys/%s", hex_of(head->store.bytes, 16).text);
+    else {
+        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        if (config && config[0] == '/')
+            buf_put_format(ret_url, "%s/yore/keys/%s", config, hex_of(head->store.bytes, 16).text);
+        else if (home && home[0] == '/')
+            buf_put_format(ret_url, "%s/.config/yore/keys/%s", home, hex_of(head->store.bytes, 16).text);
+        else
+            return err_set(ERR_INVALID, "no home folder to look for the keystore in: give --keystore");
+    }
+    buf_put_u8(ret_url, 0);
+    TRY(buf_check(ret_url));
+    ret_url->len--;
+    return ERR_OK;
+}
+
+void access_free(struct access *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; i < a->cert_count; i++)
+        buf_clear(&a->certs[i].object);
+    free(a->certs);
+    config_clear(&a->config);
+    keyring_free(a->keys);
+    store_free(a->store);
+    free(a);
+}
+
+/* ---- keys ---- */
+
+/* The newest recovery record, its signature checked. */
+static enum err recovery_record(struct store *store, const struct store_head_object *head, struct buf *ret_object,
+                                struct record *ret_record)
+{
+    AUTO(name_list) names = {0};
+    TRY(store_names(store, "recovery/", &names));
+    if (names.count == 0)
+        return err_set(ERR_CORRUPT, "%s: its recovery/ record is missing", store->url);
+    const char *name = names.names[names.count - 1];
+    TRY(store_get_all(store, name, RECORD_MAX_BYTES, ret_object));
+    enum err e = record_parse(buf_slice(ret_object), ret_record);
+    if (e == ERR_OK)
+        e = record_verify(buf_slice(ret_object), head->first_admin);
+    if (e == ERR_OK && (ret_record->type != RECORD_RECOVERY || memcmp(ret_record->store.bytes, head->store.bytes, 16) != 0))
+        e = err_set(ERR_CORRUPT, "another record in its place");
+    return err_add(e, "%s", name);
+}
+
+static enum err keys_by_recovery(struct access *a, const struct slot_secret *secret)
+{
+    AUTO(buf) object = BUF_EMPTY;
+    struct record record;
+    TRY(recovery_record(a->store, &a->head, &object, &record));
+    TRY(recovery_decode(&a->head.store, record.fields, secret->key, &a->keys));
+    a->by_recovery = true;
+    return ERR_OK;
+}
+
+static enum err keys_by_keystore(struct access *a, const struct access_request *request)
+{
+    AUTO(buf) url = BUF_EMPTY;
+    if (request->keystore_url) {
+        buf_put(&url, request->keystore_url, strlen(request->keystore_url) + 1);
+        TRY(buf_check(&url));
+    } else {
+        TRY(access_keystore_url(a->store->url, &a->head, &url));
+    }
+    AUTO_PTR(store) keystore = NULL;
+    enum err e = store_open((const char *)url.data, false, &keystore);
+    if (e == ERR_NO_STORE)
+        return err_set(ERR_NO_KEY, "no keystore at %s: give --keystore, or: yore key recover --recovery-file FILE",
+                       (const char *)url.data);
+    TRY(e);
+    struct keystore_opened opened = {0};
+    TRY(keystore_open(keystore, &a->head.store, &request->secret, &opened));
+    explicit_bzero(opened.keyring_key, sizeof opened.keyring_key);
+    a->keys = opened.keys;
+    return ERR_OK;
+}
+
+static enum err keys_load(struct access *a, const struct access_request *request)
+{
+    if (request->role_file) {
+        AUTO(buf) object = BUF_EMPTY;
+        TRY(file_read_all(request->role_file, RECORD_MAX_BYTES, &object));
+        enum err e = role_file_open(buf_slice(&object), &a->keys);
+        explicit_bzero(object.data, object.len);
+        TRY(err_add(e, "%s", request->role_file));
+    } else if (request->secret.kind == SLOT_RECOVERY) {
+        TRY(keys_by_recovery(a, &request->secret));
+    } else {
+        TRY(keys_by_keystore(a, request));
+    }
+    if (memcmp(a->keys->store.bytes, a->head.store.bytes, 16) != 0)
+        return err_set(ERR_NO_KEY, "these keys belong to store %s, not to %s at %s", hex_of(a->keys->store.bytes, 16).text,
+                       hex_short(a->head.store.bytes).text, a->store->url);
+    if (memcmp(a->keys->first_admin, a->head.first_admin, 32) != 0)
+        return err_set(ERR_AUTH, "%s: its `yore` object is signed by another admin than these keys know", a->store->url);
+    return ERR_OK;
+}
+
+/* ---- signed settings ---- */
+
+/* Read one record of a folder and check signer, store, type and number. */
+static enum err record_get(struct access *a, const char *name, enum record_type type, struct buf *ret_object,
+                           struct record *ret_record)
+{
+    TRY(store_get_all(a->store, name, RECORD_MAX_BYTES, ret_object));
+    enum err e = record_parse(buf_slice(ret_object), ret_record);
+    if (e == ERR_OK)
+        e = record_verify(buf_slice(ret_object), a->head.first_admin);
+    if (e == ERR_OK && (ret_record->type != type || memcmp(ret_record->store.bytes, a->head.store.bytes, 16) != 0))
+        e = err_set(ERR_CORRUPT, "another record in its place");
+    return err_add(e, "%s", name);
+}
+
+static uint64_t last_number(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return strtoull(slash ? slash + 1 : name, NULL, 10);
+}
+
+/* Every config record in order: a chain by hash; the last one counts. */
+static enum err config_load(struct access *a)
+{
+    AUTO(name_list) names = {0};
+    TRY(store_names(a->store, "config/", &names));
+    if (names.count == 0)
+        return err_set(ERR_CORRUPT, "%s: its config/ record is missing", a->store->url);
+    struct hash before = {{0}};
+    for (size_t i = 0; i < names.count; i++) {
+        AUTO(buf) object = BUF_EMPTY;
+        struct record record;
+        TRY(record_get(a, names.names[i], RECORD_CONFIG, &object, &record));
+        if (record.number != i + 1 || last_number(names.names[i]) != i + 1 || memcmp(record.previous.bytes, before.bytes, 32) != 0)
+            return err_set(ERR_CORRUPT, "%s does not follow the record before it", names.names[i]);
+        sha256_of(buf_slice(&object), before.bytes);
+        if (i + 1 == names.count)
+            TRY(err_add(config_decode(record.fields, &a->config), "%s", names.names[i]));
+    }
+    return ERR_OK;
+}
+
+static enum err epoch_decode(const struct record *record, struct epoch_keys *ret_epoch)
+{
+    struct cursor c = cursor_of(record->fields);
+    struct field f;
+    *ret_epoch = (struct epoch_keys){.epoch = (uint32_t)record->number};
+    while (fields_next(&c, &f)) {
+        if (f.number == 1)
+            TRY(field_fixed(&f, "epoch", ret_epoch->data.public, 32));
+        else if (f.number == 2)
+            TRY(field_fixed(&f, "epoch", ret_epoch->tree.public, 32));
+        else
+            TRY(fields_unknown(&f, "epoch"));
+    }
+    return cursor_check(&c, "epoch");
+}
+
+/* Epochs newer than our keys: a writer seals to their public halves. */
+static enum err epochs_load(struct access *a, const struct domain_keys *domain)
+{
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "epochs/%08x/", domain->id);
+    AUTO(name_list) names = {0};
+    TRY(store_names(a->store, prefix, &names));
+    uint32_t newest = domain->epoch_count ? domain->epochs[domain->epoch_count - 1].epoch : 0;
+    for (size_t i = 0; i < names.count; i++) {
+        if (last_number(names.names[i]) <= newest)
+            continue;
+        AUTO(buf) object = BUF_EMPTY;
+        struct record record;
+        struct epoch_keys epoch;
+        TRY(record_get(a, names.names[i], RECORD_EPOCH, &object, &record));
+        if (record.domain != domain->id || record.number != last_number(names.names[i]))
+            return err_set(ERR_CORRUPT, "%s: another record in its place", names.names[i]);
+        TRY(epoch_decode(&record, &epoch));
+        TRY(keyring_add_epoch(a->keys, domain->id, &epoch));
+    }
+    return ERR_OK;
+}
+
+static enum err certs_load(struct access *a)
+{
+    AUTO(name_list) names = {0};
+    TRY(store_names(a->store, "certs/", &names));
+    a->certs = calloc(names.count + 1, sizeof *a->certs);
+    if (!a->certs)
+        return err_set(ERR_NOMEM, "no memory for certificates");
+    for (size_t i = 0; i < names.count; i++) {
+        struct cert_entry *entry = &a->certs[a->cert_count++];
+        struct record record;
+        struct cert cert;
+        TRY(record_get(a, names.names[i], RECORD_CERT, &entry->object, &record));
+        TRY(err_add(cert_decode(record.fields, &cert), "%s", names.names[i]));
+        memcpy(entry->public_key, cert.public_key, 32);
+        entry->key_id = key_id_of(cert.public_key);
+        if (strcmp(names.names[i], name_cert(&entry->key_id).text) != 0)
+            return err_set(ERR_CORRUPT, "%s: another certificate in its place", names.names[i]);
+    }
+    return ERR_OK;
+}
+
+enum err access_open(const struct access_request *request, struct access **ret_access)
+{
+    AUTO_PTR(access) a = calloc(1, sizeof *a);
+    if (!a)
+        return err_set(ERR_NOMEM, "no memory to open a store");
+    TRY(store_open(request->store_url, false, &a->store));
+    TRY(access_peek(a->store, &a->head));
+    TRY(keys_load(a, request));
+    TRY(config_load(a));
+    for (size_t i = 0; i < a->keys->domain_count; i++)
+        TRY(epochs_load(a, &a->keys->domains[i]));
+    TRY(certs_load(a));
+    *ret_access = TAKE(a);
+    return ERR_OK;
+}
+
+/* ---- people ---- */
+
+static const struct cert_entry *cert_find(const struct access *a, const struct uid *key_id)
+{
+    for (size_t i = 0; i < a->cert_count; i++)
+        if (memcmp(a->certs[i].key_id.bytes, key_id->bytes, 16) == 0)
+            return &a->certs[i];
+    return NULL;
+}
+
+enum err access_find_writer(const struct access *a, const struct uid *key_id, const uint8_t **ret_public)
+{
+    const struct cert_entry *entry = cert_find(a, key_id);
+    if (!entry)
+        return err_set(ERR_AUTH, "no certificate for writer %s", hex_of(key_id->bytes, 16).text);
+    *ret_public = entry->public_key;
+    return ERR_OK;
+}
+
+enum err access_check_writer(const struct access *a, const struct uid *key_id, uint32_t domain, const char *service, int64_t at_secs)
+{
+    const struct cert_entry *entry = cert_find(a, key_id);
+    if (!entry)
+        return err_set(ERR_AUTH, "no certificate for writer %s", hex_of(key_id->bytes, 16).text);
+    struct record record;
+    TRY(record_parse(buf_slice(&entry->object), &record));
+    return err_add(cert_allows(record.fields, domain, service, at_secs), "writer %s", hex_short(key_id->bytes).text);
+}
