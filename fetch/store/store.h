@@ -84,6 +84,7 @@ enum err store_dir_open(const char *path, bool make, struct store **ret_store);
 enum err store_mem_open(struct store **ret_store);
 
 /* store_mem for tests: the k-th call from now of the kinds in calls ("pghlr": put get head list remove) fails with
- * code (k = 0: the next; -1: stop failing). Bytes of an object may be changed in place through store_mem_bytes. */
+ * code and does nothing (k = 0: the next; -1: none does); then they succeed again. Bytes of an object may be changed in place
+ * through store_mem_bytes, until it is put again or removed. */
 void store_mem_fail(struct store *mem, const char *calls, long k, enum err code);
 enum err store_mem_bytes(struct store *mem, const char *name, struct buf **ret_borrowed);
