@@ -25,6 +25,7 @@ enum err reader_chunk(struct reader *reader, uint32_t domain, enum chunk_kind ki
 struct snapshot_view {
     struct snapshot_info info;
     struct node *root;
+    struct content links, manifest, log; /* of tree chunks */
 };
 /* One node with its memory: an entry that owns what it borrows. */
 struct node {
