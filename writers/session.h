@@ -17,6 +17,7 @@ struct session_options {
     const char *service, *kind;     /* checked: name rule; the kind a service has keeps; its source host too */
     bool take_over;                 /* accept that the service comes from this host now */
     struct timestamp time;          /* what the snapshot is named by */
+    const char *state_dir;          /* keeps a random host id where there is no machine id; NULL: the host name serves */
 };
 
 /*
