@@ -650,7 +650,6 @@ DEEP = (
        for s in ("one", "delta", "cross")]
     + [dict(scene=s, writers=3, generations=1) for s in ("one", "base")]
     + [dict(scene="copies", writers=1, generations=2, kills=1, forgets=2, greedy=False)]
-    + [dict(LATE, generations=3, packs_listed=True)]
 )
 
 # Mutants that must lose something, each in a setting where the protocol itself is safe.
@@ -744,7 +743,7 @@ def main():
                     help="CPU seconds for all; the protocol's last checks are cut short to keep it")
     ap.add_argument("--trace", metavar="MUTANTS", help="print the shortest loss of these mutants")
     args = ap.parse_args()
-    run = Run(args.cap or (6_000_000 if args.deep else 1_500_000),
+    run = Run(args.cap or (6_000_000 if args.deep or args.trace is not None else 1_500_000),
               args.secs or (600 if args.deep else 60), args.budget)
 
     if args.trace is not None:
