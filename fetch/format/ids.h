@@ -48,7 +48,7 @@ struct object_name name_envelope(uint32_t domain, const struct uid *tag, int64_t
 struct object_name name_record(const char *folder, uint64_t number);              /* "config" -> config/0000000001 */
 struct object_name name_epoch(uint32_t domain, uint32_t epoch);
 struct object_name name_cert(const struct uid *key_id);
-struct object_name name_session(const struct uid *session, const char *what); /* "start", "end", "hb-1" */
+struct object_name name_session(const struct uid *session, const char *what); /* "start", "end", "hb-0000000001" */
 struct object_name name_fence(const struct uid *session);
 
 /* Parse back; ERR_CORRUPT "NAME is no ... name" for anything else. */

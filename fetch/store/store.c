@@ -64,9 +64,9 @@ static enum err path_decode(const char *from, struct buf *ret_path)
         int value = (unsigned char)*from;
         if (*from == '%') {
             int high = hex_value(from[1]), low = high < 0 ? -1 : hex_value(from[2]);
-            value = high << 4 | low;
-            if (low < 0 || value == 0)
+            if (low < 0 || high + low == 0)
                 return err_set(ERR_INVALID, "a file URL has '%%' only before two hex digits, other than 00");
+            value = high << 4 | low;
             from += 2;
         }
         buf_put_u8(ret_path, (uint8_t)value);
