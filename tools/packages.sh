@@ -1,4 +1,5 @@
-# The Debian 12 packages we build and test with: the one list, sourced by tools/test and others.
+# The Debian 12 packages we build and test with: the one list, sourced by tools/test and tools/quickstart; and how they are
+# installed. The sourcing script defines die.
 # shellcheck shell=bash disable=SC2034
 
 build_packages=(
@@ -41,3 +42,27 @@ soak_packages=(
     clang-14 libclang-rt-14-dev # libFuzzer
     valgrind
 )
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root or sudo to run: $*"
+    fi
+}
+
+install_missing() {
+    command -v dpkg-query >/dev/null || { echo "not Debian: the packages are up to you" >&2; return; }
+    local missing=() package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    echo "installing: ${missing[*]}"
+    # Lists may be missing (containers) or old; a repository out of reach matters only if the install fails.
+    as_root apt-get update -q || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" ||
+        die "cannot install ${missing[*]}"
+}
