@@ -9,6 +9,7 @@ passphrase, a key file and the recovery key alone; the golden store made again b
 any object goes unnoticed or gives a wrong byte.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -449,6 +450,26 @@ def sha_256_in_names_finds_any_flipped_byte_of_64():
                 check(False, f'{name} byte {at}')
             except reader.Damaged:
                 pass
+
+
+@test
+def bytes_of_a_hostile_writer_are_refused_not_tripped_over():
+    """Inside the tags a writer may have put anything: parsers give an answer or a YoreError, no other exception."""
+    store = reader.Store(Memory(OBJECTS), reader.Secrets(**PASSPHRASE))
+    domain = store.domain(1)
+    store.chunk_rows(domain, reader.TREE, reader.ZERO_ID)
+    chunks = [store.chunk(domain, reader.TREE, row[2]) for row in list(store.rows) if row[:2] == (1, reader.TREE)]
+    parsers = {1: reader.parse_page, 2: reader.parse_page, 3: reader.parse_list, 4: reader.parse_root}
+    tries = 0
+    for chunk in chunks:
+        if chunk[0] not in parsers:
+            continue
+        for at in places(len(chunk)):
+            for hostile in (flipped(chunk, at), chunk[:at], chunk[:at] + b'\xff' * 9 + b'\1' + chunk[at + 10 :]):
+                tries += 1
+                with contextlib.suppress(reader.YoreError):
+                    parsers[chunk[0]](hostile, 'hostile')
+    return f': {tries} tries'
 
 
 @test

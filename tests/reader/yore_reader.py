@@ -380,9 +380,10 @@ class Folder:
             raise Damaged(f'{name}: {error.strerror}') from None
 
     def read(self, name, limit=OBJECT_MAX):
-        if self.size(name) > limit:
+        size = self.size(name)
+        if size > limit:
             raise Damaged(f'{name}: larger than {limit} bytes')
-        return self.read_range(name, 0, limit)
+        return self.read_range(name, 0, size)
 
     def read_range(self, name, offset, length):
         try:
