@@ -58,7 +58,7 @@ static void print_overview(void)
     for (const struct command *const *at = commands; *at; at++)
         printf("  %-16s %s\n", (*at)->name, (*at)->summary);
     puts("\nA SNAPSHOT is SERVICE/NAME (a unique beginning will do), SERVICE/latest, or SERVICE@WHEN.\n"
-         "yore COMMAND --help says more; so do the manual pages yore(1) and yore-format(5).");
+         "yore COMMAND --help says more; so do the manual pages yore(1) and yore.conf(5).");
 }
 
 static void print_help(const struct command *command, const struct arg_table *common)
