@@ -36,6 +36,9 @@ struct index *session_index(const struct session *session);
 uint32_t session_domain(const struct session *session);
 /* This host's id: stable (from /etc/machine-id, keyed), and its name. */
 const struct uid *session_host(const struct session *session);
+const char *session_host_name(const struct session *session);
+/* The version of this program, as envelopes and manifests name it. */
+const char *session_version(void);
 
 /* May ids taken from that snapshot (hash of its envelope) be referenced without looking each up? (docs/consistency.md:
  * present, not forgotten, not of a fenced session, and no generation open, in lists made after the start record.) */

@@ -30,7 +30,6 @@ struct piece_source {
 struct piece_options {
     enum cut_class cut_class;
     bool file_hash;         /* compute SHA-256 of all bytes, holes as zeros */
-    int level;
 };
 
 struct pieces_result {

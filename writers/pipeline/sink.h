@@ -14,7 +14,7 @@
 
 struct sink_options {
     int level;                 /* zstd level for data; trees use 3 */
-    size_t frame_bytes, pack_bytes;
+    size_t frame_bytes, pack_bytes; /* 0: as the store's config says */
     size_t memory_bytes;       /* 0: 256 MiB */
     unsigned uploads;          /* 0: 2 */
 };
@@ -24,10 +24,13 @@ enum err sink_new(struct session *session, const struct sink_options *options, s
 void sink_free(struct sink *sink);
 DEFINE_AUTO_PTR(sink);
 
+struct session *sink_session(const struct sink *sink);
+
 struct sink_worker;
 enum err sink_worker_new(struct sink *sink, enum chunk_kind kind, struct sink_worker **ret_worker);
 /* Closes the worker's frame; its pack goes back to the sink for the next worker, or is put at the end. */
 enum err sink_worker_finish(struct sink_worker *worker);
+/* Without finish: stops the sink, since others may refer to chunks that this worker took upon itself. */
 void sink_worker_free(struct sink_worker *worker);
 DEFINE_AUTO_PTR(sink_worker);
 

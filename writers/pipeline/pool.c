@@ -1,0 +1,161 @@
+#include "writers/pipeline/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { PACKS_MAX = 64 }; /* of one kind, whatever the memory */
+
+struct shelf {
+    struct {
+        struct pack_builder *pack;
+        const void *owner; /* NULL: nobody's */
+    } idle[PACKS_MAX];
+    size_t idle_count;
+    size_t alive, limit; /* idle, taken, on their way to the store */
+};
+
+struct pool {
+    struct pool_options options;
+    pthread_mutex_t lock;    /* before stop.lock; never held across I/O */
+    pthread_cond_t changed;  /* with lock: something came back */
+    struct shelf shelves[2]; /* guarded by lock, but for the limits */
+};
+
+static struct shelf *shelf_of(struct pool *pool, enum chunk_kind kind)
+{
+    return &pool->shelves[kind == CHUNK_TREE];
+}
+
+enum err pool_new(const struct pool_options *options, struct pool **ret_pool)
+{
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return err_set(ERR_NOMEM, "no memory for packs");
+    pool->options = *options;
+    /* Trees are small: one pack to fill and one on its way. */
+    size_t packs = options->memory_bytes / options->pack_bytes;
+    packs = packs < 4 ? 4 : packs > PACKS_MAX ? PACKS_MAX : packs;
+    shelf_of(pool, CHUNK_TREE)->limit = packs < 8 ? 1 : 2;
+    shelf_of(pool, CHUNK_DATA)->limit = packs - shelf_of(pool, CHUNK_TREE)->limit;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->changed, NULL);
+    *ret_pool = pool;
+    return ERR_OK;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < pool->shelves[k].idle_count; i++)
+            pack_builder_free(pool->shelves[k].idle[i].pack);
+    pthread_cond_destroy(&pool->changed);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+static struct pack_builder *idle_take(struct shelf *shelf, size_t at)
+{
+    struct pack_builder *pack = shelf->idle[at].pack;
+    shelf->idle[at] = shelf->idle[--shelf->idle_count];
+    return pack;
+}
+
+/* An idle pack of this owner (NULL: of nobody). */
+static struct pack_builder *idle_take_of(struct shelf *shelf, const void *owner)
+{
+    for (size_t i = shelf->idle_count; i-- > 0;)
+        if (shelf->idle[i].owner == owner)
+            return idle_take(shelf, i);
+    return NULL;
+}
+
+enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner,
+                   struct pack_builder **ret_pack)
+{
+    struct shelf *shelf = shelf_of(pool, kind);
+    struct pack_builder *pack = NULL;
+    bool make = false;
+    enum err e;
+    pthread_mutex_lock(&pool->lock);
+    while ((e = stop_check(pool->options.stop)) == ERR_OK) {
+        pack = idle_take_of(shelf, owner);
+        if (!pack)
+            pack = idle_take_of(shelf, NULL);
+        make = !pack && shelf->alive < shelf->limit;
+        if (!pack && !make && shelf->idle_count)
+            pack = idle_take(shelf, shelf->idle_count - 1);
+        if (pack || make)
+            break;
+        pthread_cond_wait(&pool->changed, &pool->lock);
+    }
+    shelf->alive += make;
+    pthread_mutex_unlock(&pool->lock);
+    if (e == ERR_OK && make) {
+        e = pack_builder_new(pool->options.keys, pool->options.domain, kind,
+                             pool->options.pack_bytes, &pack);
+        if (e != ERR_OK)
+            pool_release(pool, kind);
+    }
+    if (e == ERR_OK)
+        *ret_pack = pack;
+    return e;
+}
+
+void pool_give(struct pool *pool, enum chunk_kind kind, const void *owner,
+               struct pack_builder *pack)
+{
+    struct shelf *shelf = shelf_of(pool, kind);
+    pthread_mutex_lock(&pool->lock);
+    assert(shelf->idle_count < PACKS_MAX);
+    shelf->idle[shelf->idle_count].pack = pack;
+    shelf->idle[shelf->idle_count++].owner = owner;
+    pthread_cond_broadcast(
+        &pool->changed); /* who waits for the other kind waits at the same place */
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_disown(struct pool *pool, const void *owner)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < pool->shelves[k].idle_count; i++)
+            if (pool->shelves[k].idle[i].owner == owner)
+                pool->shelves[k].idle[i].owner = NULL;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct pack_builder *pool_drain(struct pool *pool, enum chunk_kind kind)
+{
+    struct shelf *shelf = shelf_of(pool, kind);
+    pthread_mutex_lock(&pool->lock);
+    struct pack_builder *pack = shelf->idle_count ? idle_take(shelf, shelf->idle_count - 1) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return pack;
+}
+
+void pool_release(struct pool *pool, enum chunk_kind kind)
+{
+    pthread_mutex_lock(&pool->lock);
+    shelf_of(pool, kind)->alive--;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+enum err pool_wait_empty(struct pool *pool, enum chunk_kind kind)
+{
+    enum err e;
+    pthread_mutex_lock(&pool->lock);
+    while ((e = stop_check(pool->options.stop)) == ERR_OK && shelf_of(pool, kind)->alive > 0)
+        pthread_cond_wait(&pool->changed, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+    return e;
+}
+
+void pool_wake(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+}
