@@ -40,8 +40,11 @@ static enum err clash_entry(struct restore *r, const struct node *node, int fd, 
     enum err e = reader_lookup(r->reader, node, slice_str(name), &child);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
-    if (e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_UNSUPPORTED) /* it might be there: say so */
-        return atomic_fetch_add(&r->clashes, 1), restore_tell(r, RESTORE_CLASH, trail, slice_str(name), e), ERR_OK;
+    if (e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_UNSUPPORTED) { /* it might be one: say so */
+        atomic_fetch_add(&r->clashes, 1);
+        restore_tell(r, RESTORE_CLASH, trail, slice_str(name), e);
+        return ERR_OK;
+    }
     TRY(e);
     bool there;
     return clash_name(r, child, fd, trail, &there);

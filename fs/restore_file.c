@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 
 #include "fetch/base/file.h"
 #include "fs/restore_inside.h"

@@ -166,8 +166,7 @@ static int folder_open(struct restore *r, int at, const char *name)
 }
 
 /* Something else than a folder stands where one must be. */
-static enum err in_the_way(struct restore *r, struct folder *parent, const struct node *node,
-                           const char *name)
+static enum err in_the_way(struct restore *r, const struct folder *parent, const char *name)
 {
     if (r->options->overwrite == OVERWRITE_NEVER)
         return err_set(ERR_EXISTS, "something else than a folder is in the way");

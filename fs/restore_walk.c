@@ -151,34 +151,34 @@ static enum err walk_down(struct walk *w, struct stack *s)
     return stack_push(r, s, TAKE(dir), folder);
 }
 
+static bool is_damage(enum err e)
+{
+    return e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_NOT_FOUND;
+}
+
 /*
- * A page of a directory is damaged. Its entries are lost, those of other pages are not: go on behind it. How many it held only it
- * knows, so try one by one; a page has at most PAGE_MAX_ENTRIES.
+ * A page of a directory is damaged at w->next. Its entries are lost, those of other pages are not: go on behind it. How many it held
+ * only it knows, so try one by one (a page has at most PAGE_MAX_ENTRIES). Returns as reader_entries did once it got on.
  */
-static enum err skip_damage(struct walk *w, struct level *top, enum err e)
+static enum err skip_damage(struct walk *w, const struct level *top, enum err e)
 {
     struct restore *r = w->restore;
-    uint64_t lost_from = top->next;
-    struct err_note why;
+    uint64_t all = top->dir->entry.below.entries, from = w->next, at = from;
+    struct err_note why, result;
     err_take(e, &why);
-    while (++top->next < top->dir->entry.below.entries && top->next - lost_from <= 64 * PAGE_MAX_ENTRIES) {
-        w->next = top->next;
-        w->found_dir = false;
-        e = reader_entries(r->reader, top->dir, top->next, walk_entry, w);
-        if (e == ERR_OK || w->next != top->next || w->found_dir)
-            break;
-        if (e != ERR_CORRUPT && e != ERR_AUTH && e != ERR_NOT_FOUND)
-            return e;
+    do {
+        w->next = ++at;
+        e = at < all ? reader_entries(r->reader, top->dir, at, walk_entry, w) : ERR_OK;
+    } while (is_damage(e) && w->next == at && at - from < 64 * PAGE_MAX_ENTRIES);
+    if (is_damage(e) && w->next == at) { /* enough: the rest counts as lost */
+        w->next = at = all;
+        e = ERR_OK;
     }
-    uint64_t lost = top->next - lost_from;
-    enum err told = restore_entry_failed(r, top->folder->trail, SLICE_EMPTY,
-                                         err_set(why.code == ERR_NOT_FOUND ? ERR_CORRUPT : why.code, "%llu of %llu entries are lost: %s",
-                                                 (unsigned long long)lost, (unsigned long long)top->dir->entry.below.entries, why.text));
-    if (told != ERR_OK)
-        return told;
-    if (top->next >= top->dir->entry.below.entries || (e == ERR_OK && !w->found_dir))
-        w->next = top->dir->entry.below.entries;
-    return e == ERR_CANCELED && w->found_dir ? ERR_CANCELED : ERR_OK;
+    err_take(e, &result);
+    enum err lost = err_set(why.code == ERR_AUTH ? ERR_AUTH : ERR_CORRUPT, "%llu of its %llu entries are lost: %s",
+                            (unsigned long long)(at - from), (unsigned long long)all, why.text);
+    TRY(restore_entry_failed(r, top->folder->trail, SLICE_EMPTY, lost));
+    return err_raise(&result);
 }
 
 static enum err walk_levels(struct walk *w, struct stack *s)
@@ -190,13 +190,9 @@ static enum err walk_levels(struct walk *w, struct stack *s)
         w->next = top->next;
         w->found_dir = false;
         enum err e = reader_entries(w->restore->reader, top->dir, top->next, walk_entry, w);
-        top->next = w->next;
-        if (e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_NOT_FOUND) {
+        while (is_damage(e))
             e = skip_damage(w, top, e);
-            top->next = w->next;
-            if (e == ERR_OK && top->next < top->dir->entry.below.entries)
-                continue;
-        }
+        top->next = w->next;
         if (e == ERR_CANCELED && w->found_dir) {
             TRY(walk_down(w, s));
             continue;
