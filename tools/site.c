@@ -37,6 +37,7 @@ static enum err local_dir(const char *option, const char *variable, const char *
     buf_put_u8(&path, 0);
     TRY(buf_check(&path));
     TRY(dir_make_parents((const char *)path.data, 0700));
+    TRY(dir_make((const char *)path.data, 0700));
     *ret_dir = (char *)path.data;
     path = BUF_EMPTY;
     return ERR_OK;
@@ -104,9 +105,8 @@ static enum err check_known_store(const struct settings *s, const char *url, con
     return file_write_atomic((const char *)path.data, buf_slice(&fresh), 0600);
 }
 
-enum err site_open(const struct settings *s, struct site *ret_site)
+enum err site_access(const struct settings *s, struct site *ret_site)
 {
-    AUTO(site) site = {0};
     AUTO(buf) passphrase = BUF_EMPTY;
     struct access_request request = {.keystore_url = s->keystore, .role_file = s->key};
     TRY(site_store_url(s, &request.store_url));
@@ -118,12 +118,19 @@ enum err site_open(const struct settings *s, struct site *ret_site)
     TRY(check_known_store(s, store->url, &head.store));
     if (!s->key)
         TRY(settings_secret(s, &request.secret, &passphrase));
-    enum err e = access_open(&request, &site.access);
+    enum err e = access_open(&request, &ret_site->access);
     buf_wipe(&passphrase);
     explicit_bzero(request.secret.key, sizeof request.secret.key);
-    TRY(e);
-    TRY(site_cache_dir(s, &head.store, &site.cache_dir));
-    TRY(site_state_dir(s, &head.store, &site.state_dir));
+    return e;
+}
+
+enum err site_open(const struct settings *s, struct site *ret_site)
+{
+    AUTO(site) site = {0};
+    TRY(site_access(s, &site));
+    const struct uid *store = &site.access->head.store;
+    TRY(site_cache_dir(s, store, &site.cache_dir));
+    TRY(site_state_dir(s, store, &site.state_dir));
     TRY(index_open(site.access, site.cache_dir, &site.index));
     *ret_site = site;
     site = (struct site){0};

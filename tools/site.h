@@ -18,6 +18,8 @@ struct site {
 /* Open the store (asking for the passphrase if need be) and the local index; nothing is synced yet.
  *   ERR_CORRUPT  the place holds another store than this host remembers (--accept-store ID) */
 enum err site_open(const struct settings *settings, struct site *ret_site);
+/* Only the first half: the store and its keys, no folder and no thread: before a process goes to the background. */
+enum err site_access(const struct settings *settings, struct site *ret_site);
 /* Bring the index up to date and make a reader. workers: read-ahead threads. */
 enum err site_reader(struct site *site, unsigned sync, unsigned workers);
 void site_clear(struct site *site);

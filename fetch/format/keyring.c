@@ -169,6 +169,28 @@ static void epoch_encode(const struct epoch_keys *epoch, struct buf *fields)
     fields->failed |= value.failed;
 }
 
+enum err keyring_add_epoch(struct keyring *keyring, uint32_t domain, const struct epoch_keys *epoch)
+{
+    for (size_t i = 0; i < keyring->domain_count; i++) {
+        struct domain_keys *d = &keyring->domains[i];
+        if (d->id != domain)
+            continue;
+        if (d->epoch_count && d->epochs[d->epoch_count - 1].epoch >= epoch->epoch)
+            return err_set(ERR_INVALID, "epoch %u of domain %u is not newer than what this keyring has", epoch->epoch, domain);
+        struct epoch_keys *grown = secret_alloc((d->epoch_count + 1) * sizeof *grown);
+        if (!grown)
+            return err_set(ERR_NOMEM, "no memory for the keys of an epoch");
+        if (d->epoch_count)
+            memcpy(grown, d->epochs, d->epoch_count * sizeof *grown);
+        grown[d->epoch_count] = *epoch;
+        secret_free(d->epochs);
+        d->epochs = grown;
+        d->epoch_count++;
+        return ERR_OK;
+    }
+    return err_set(ERR_NO_KEY, "domain %u is not in this keyring", domain);
+}
+
 void domain_encode(const struct domain_keys *domain, bool with_recovery, bool with_epochs, struct buf *ret_fields)
 {
     put_u32_field(ret_fields, DOMAIN_ID, domain->id);
