@@ -47,37 +47,73 @@ void access_free(struct access *a)
     for (size_t i = 0; i < a->cert_count; i++)
         buf_clear(&a->certs[i].object);
     free(a->certs);
+    free(a->admins);
     config_clear(&a->config);
     keyring_free(a->keys);
     store_free(a->store);
     free(a);
 }
 
+/* ---- admins ---- */
+
+static enum err admins_add(struct access *a, const uint8_t public[32])
+{
+    for (size_t i = 0; i < a->admin_count; i++)
+        if (memcmp(a->admins[i], public, 32) == 0)
+            return ERR_OK;
+    void *grown = realloc(a->admins, (a->admin_count + 1) * sizeof *a->admins);
+    if (!grown)
+        return err_set(ERR_NOMEM, "no memory for %zu admins", a->admin_count + 1);
+    a->admins = grown;
+    memcpy(a->admins[a->admin_count++], public, 32);
+    return ERR_OK;
+}
+
+/* By the admin it names, if that is one of ours; otherwise the first admin's key says what is wrong with it. */
+static const uint8_t *admin_of(const struct access *a, const struct record *record)
+{
+    for (size_t i = 0; i < a->admin_count; i++) {
+        struct uid id = key_id_of(a->admins[i]);
+        if (memcmp(id.bytes, record->signer.bytes, sizeof id.bytes) == 0)
+            return a->admins[i];
+    }
+    return a->head.first_admin;
+}
+
+enum err access_admin_record(const struct access *a, const char *name, enum record_type type, struct buf *ret_object,
+                             struct record *ret_record)
+{
+    AUTO(buf) object = BUF_EMPTY;
+    struct record record;
+    TRY(store_get_all(a->store, name, RECORD_MAX_BYTES, &object));
+    enum err e = record_parse(buf_slice(&object), &record);
+    if (e == ERR_OK)
+        e = record_verify(buf_slice(&object), admin_of(a, &record));
+    if (e == ERR_OK && (record.type != type || memcmp(record.store.bytes, a->head.store.bytes, 16) != 0))
+        e = err_set(ERR_CORRUPT, "another record in its place");
+    TRY(err_add(e, "%s", name));
+    buf_move(ret_object, &object);
+    *ret_record = record;
+    return ERR_OK;
+}
+
 /* ---- keys ---- */
 
-/* The newest recovery record, its signature checked. */
-static enum err recovery_record(struct store *store, const struct store_head_object *head, struct buf *ret_object,
-                                struct record *ret_record)
+/* The newest recovery record. */
+static enum err recovery_record(struct access *a, struct buf *ret_object, struct record *ret_record)
 {
     AUTO(name_list) names = {0};
-    TRY(store_names(store, "recovery/", &names));
+    TRY(store_names(a->store, "recovery/", &names));
     if (names.count == 0)
-        return err_set(ERR_CORRUPT, "%s: its recovery/ record is missing", store->url);
-    const char *name = names.names[names.count - 1];
-    TRY(store_get_all(store, name, RECORD_MAX_BYTES, ret_object));
-    enum err e = record_parse(buf_slice(ret_object), ret_record);
-    if (e == ERR_OK)
-        e = record_verify(buf_slice(ret_object), head->first_admin);
-    if (e == ERR_OK && (ret_record->type != RECORD_RECOVERY || memcmp(ret_record->store.bytes, head->store.bytes, 16) != 0))
-        e = err_set(ERR_CORRUPT, "another record in its place");
-    return err_add(e, "%s", name);
+        return err_set(ERR_CORRUPT, "%s: its recovery/ record is missing", a->store->url);
+    return access_admin_record(a, names.names[names.count - 1], RECORD_RECOVERY, ret_object, ret_record);
 }
 
 static enum err keys_by_recovery(struct access *a, const struct slot_secret *secret)
 {
     AUTO(buf) object = BUF_EMPTY;
     struct record record;
-    TRY(recovery_record(a->store, &a->head, &object, &record));
+    TRY(recovery_record(a, &object, &record));
     TRY(recovery_decode(&a->head.store, record.fields, secret->key, &a->keys));
     a->by_recovery = true;
     return ERR_OK;
@@ -128,23 +164,26 @@ static enum err keys_load(struct access *a, const struct access_request *request
 
 /* ---- signed settings ---- */
 
-/* Read one record of a folder and check signer, store, type and number. */
-static enum err record_get(struct access *a, const char *name, enum record_type type, struct buf *ret_object,
-                           struct record *ret_record)
-{
-    TRY(store_get_all(a->store, name, RECORD_MAX_BYTES, ret_object));
-    enum err e = record_parse(buf_slice(ret_object), ret_record);
-    if (e == ERR_OK)
-        e = record_verify(buf_slice(ret_object), a->head.first_admin);
-    if (e == ERR_OK && (ret_record->type != type || memcmp(ret_record->store.bytes, a->head.store.bytes, 16) != 0))
-        e = err_set(ERR_CORRUPT, "another record in its place");
-    return err_add(e, "%s", name);
-}
-
 static uint64_t last_number(const char *name)
 {
     const char *slash = strrchr(name, '/');
     return strtoull(slash ? slash + 1 : name, NULL, 10);
+}
+
+/* One config record, which follows the one whose hash is *before; its admins count from here on. */
+static enum err config_step(struct access *a, const char *name, uint64_t number, struct hash *before)
+{
+    AUTO(buf) object = BUF_EMPTY;
+    struct record record;
+    TRY(access_admin_record(a, name, RECORD_CONFIG, &object, &record));
+    if (record.number != number || last_number(name) != number || memcmp(record.previous.bytes, before->bytes, 32) != 0)
+        return err_set(ERR_CORRUPT, "%s does not follow the record before it", name);
+    sha256_of(buf_slice(&object), before->bytes);
+    config_clear(&a->config);
+    TRY(err_add(config_decode(record.fields, &a->config), "%s", name));
+    for (size_t i = 0; i < a->config.admin_count; i++)
+        TRY(admins_add(a, a->config.admins[i]));
+    return ERR_OK;
 }
 
 /* Every config record in order: a chain by hash; the last one counts. */
@@ -155,16 +194,8 @@ static enum err config_load(struct access *a)
     if (names.count == 0)
         return err_set(ERR_CORRUPT, "%s: its config/ record is missing", a->store->url);
     struct hash before = {{0}};
-    for (size_t i = 0; i < names.count; i++) {
-        AUTO(buf) object = BUF_EMPTY;
-        struct record record;
-        TRY(record_get(a, names.names[i], RECORD_CONFIG, &object, &record));
-        if (record.number != i + 1 || last_number(names.names[i]) != i + 1 || memcmp(record.previous.bytes, before.bytes, 32) != 0)
-            return err_set(ERR_CORRUPT, "%s does not follow the record before it", names.names[i]);
-        sha256_of(buf_slice(&object), before.bytes);
-        if (i + 1 == names.count)
-            TRY(err_add(config_decode(record.fields, &a->config), "%s", names.names[i]));
-    }
+    for (size_t i = 0; i < names.count; i++)
+        TRY(config_step(a, names.names[i], i + 1, &before));
     return ERR_OK;
 }
 
@@ -198,7 +229,7 @@ static enum err epochs_load(struct access *a, const struct domain_keys *domain)
         AUTO(buf) object = BUF_EMPTY;
         struct record record;
         struct epoch_keys epoch;
-        TRY(record_get(a, names.names[i], RECORD_EPOCH, &object, &record));
+        TRY(access_admin_record(a, names.names[i], RECORD_EPOCH, &object, &record));
         if (record.domain != domain->id || record.number != last_number(names.names[i]))
             return err_set(ERR_CORRUPT, "%s: another record in its place", names.names[i]);
         TRY(epoch_decode(&record, &epoch));
@@ -218,7 +249,7 @@ static enum err certs_load(struct access *a)
         struct cert_entry *entry = &a->certs[a->cert_count++];
         struct record record;
         struct cert cert;
-        TRY(record_get(a, names.names[i], RECORD_CERT, &entry->object, &record));
+        TRY(access_admin_record(a, names.names[i], RECORD_CERT, &entry->object, &record));
         TRY(err_add(cert_decode(record.fields, &cert), "%s", names.names[i]));
         memcpy(entry->public_key, cert.public_key, 32);
         entry->key_id = key_id_of(cert.public_key);
@@ -235,8 +266,9 @@ enum err access_open(const struct access_request *request, struct access **ret_a
         return err_set(ERR_NOMEM, "no memory to open a store");
     TRY(store_open(request->store_url, false, &a->store));
     TRY(access_peek(a->store, &a->head));
+    TRY(admins_add(a, a->head.first_admin));
+    TRY(config_load(a)); /* before the keys: by recovery key, those stand in a record of an admin's too */
     TRY(keys_load(a, request));
-    TRY(config_load(a));
     for (size_t i = 0; i < a->keys->domain_count; i++)
         TRY(epochs_load(a, &a->keys->domains[i]));
     TRY(certs_load(a));

@@ -25,6 +25,8 @@ struct access {
         struct buf object;     /* the verified record */
     } *certs;
     size_t cert_count;
+    uint8_t (*admins)[32];     /* the first admin, and those that config records ever named */
+    size_t admin_count;
 };
 
 /* How a person opens a store. All borrowed. */
@@ -44,6 +46,11 @@ enum err access_keystore_url(const char *store_url, const struct store_head_obje
 enum err access_open(const struct access_request *request, struct access **ret_access);
 void access_free(struct access *access);
 DEFINE_AUTO_PTR(access);
+
+/* A record that an admin signs (config, epoch, certificate, recovery, revoked), its signature, store and type checked; the object's
+ * bytes hold what the record borrows. ERR_AUTH not an admin's, or damaged · ERR_CORRUPT another record in its place; named. */
+enum err access_admin_record(const struct access *access, const char *name, enum record_type type, struct buf *ret_object,
+                             struct record *ret_record);
 
 /* The signing key behind a key id, verified by an admin; ERR_AUTH "no certificate for ...". */
 enum err access_find_writer(const struct access *access, const struct uid *key_id, const uint8_t **ret_public);

@@ -197,8 +197,10 @@ static enum err add_passphrase(struct store *keystore, const struct uid *store, 
 }
 
 /* The next epoch of a domain: fresh pairs, chained to the newest record in the store. */
-static enum err next_epoch(struct store *store, struct keyring *keys, uint32_t domain)
+static enum err next_epoch(const struct access *access, uint32_t domain)
 {
+    struct store *store = access->store;
+    struct keyring *keys = access->keys;
     char prefix[64];
     snprintf(prefix, sizeof prefix, "epochs/%08x/", domain);
     AUTO(name_list) names = {0};
@@ -209,9 +211,7 @@ static enum err next_epoch(struct store *store, struct keyring *keys, uint32_t d
     if (names.count) {
         const char *name = names.names[names.count - 1];
         struct record record;
-        TRY(store_get_all(store, name, RECORD_MAX_BYTES, &newest));
-        TRY(err_add(record_parse(buf_slice(&newest), &record), "%s", name));
-        TRY(err_add(record_verify(buf_slice(&newest), keys->admin.public), "%s", name));
+        TRY(access_admin_record(access, name, RECORD_EPOCH, &newest, &record));
         sha256_of(buf_slice(&newest), previous.bytes);
         epoch.epoch = (uint32_t)record.number + 1;
     }
@@ -241,7 +241,7 @@ static enum err rebuild(struct store *store, struct store *keystore, const char 
     keys->has_signing = true;
     keys->roles = ROLES_ALL;
     for (size_t i = 0; i < keys->domain_count; i++)
-        TRY(next_epoch(store, keys, keys->domains[i].id));
+        TRY(next_epoch(access, keys->domains[i].id));
     TRY(put_cert(store, keys, "recovered"));
     return keystore_make(keystore, keys, passphrase, log2_n);
 }
