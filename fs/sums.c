@@ -228,46 +228,47 @@ static enum err put_line(struct walk *w, const struct entry *entry, uint64_t byt
     return ERR_OK;
 }
 
+/* A directory with wanted lines in it: the walk goes on in there. */
+static enum err go_into(struct walk *w, const struct entry *entry, uint64_t position)
+{
+    struct cursor_at *c = w->cursor;
+    const struct step *top = &c->steps[c->depth - 1];
+    struct node dir = {.entry = *entry, .position = position, .domain = top->dir->domain};
+    bool mark;
+    uint64_t escaped = top->escaped_len + escaped_len(entry->name, &mark) + 1;
+    mark = mark || top->mark;
+    c->path.len = top->path_len;
+    buf_put_slice(&c->path, entry->name);
+    buf_put_u8(&c->path, '/');
+    TRY(buf_check(&c->path));
+    return step_push(c, &dir, c->path.len, escaped, mark);
+}
+
 static enum err walk_entry(void *context, const struct entry *entry, uint64_t ordinal,
                            uint64_t position)
 {
     struct walk *w = context;
     struct cursor_at *c = w->cursor;
     struct step *top = &c->steps[c->depth - 1];
-    if (!entry->kind)
-        return w->result = err_set(ERR_CORRUPT,
-                                   "a damaged entry: what follows in SHA256SUMS cannot be known");
+    if (!entry->kind) /* how many lines it would add nobody can know */
+        return w->result = err_set(ERR_UNSUPPORTED, "an entry needs a newer version of yore");
     uint64_t bytes = sums_entry_bytes(entry, top->escaped_len, top->mark);
-    if (c->offset + bytes > w->offset && entry->kind == NODE_DIR) {
-        struct node dir = {.entry = *entry, .position = position, .domain = top->dir->domain};
-        bool mark;
-        uint64_t escaped = top->escaped_len + escaped_len(entry->name, &mark) + 1;
-        mark = mark || top->mark;
-        c->path.len = top->path_len;
-        buf_put_slice(&c->path, entry->name);
-        buf_put_u8(&c->path, '/');
+    bool wanted = bytes > 0 && c->offset + bytes > w->offset;
+    if (wanted && entry->kind == NODE_DIR) {
         top->next = ordinal + 1;
         w->descend = true;
-        w->result = buf_check(&c->path);
-        if (w->result == ERR_OK)
-            w->result = step_push(c, &dir, c->path.len, escaped, mark);
+        w->result = go_into(w, entry, position);
         return ERR_CANCELED;
     }
-    if (c->offset + bytes > w->offset && (w->result = put_line(w, entry, bytes)) != ERR_OK)
+    if (wanted && (w->result = put_line(w, entry, bytes)) != ERR_OK)
         return w->result;
-    if (c->offset + bytes >= w->end) {
-        /* The next read may begin within this line: stay before it, unless it is used up. */
-        if (c->offset + bytes == w->end) {
-            c->offset += bytes;
-            top->next = ordinal + 1;
-        } else {
-            top->next = ordinal;
-        }
+    if (c->offset + bytes > w->end) { /* the next read begins within this line: stay before it */
+        top->next = ordinal;
         return ERR_CANCELED;
     }
     c->offset += bytes;
     top->next = ordinal + 1;
-    return ERR_OK;
+    return c->offset == w->end ? ERR_CANCELED : ERR_OK;
 }
 
 /* From the cursor until the end of what is wanted. */
