@@ -576,12 +576,12 @@ enum err restore_run(const struct restore_options *options, struct restore_repor
     snprintf(r.temp_prefix, sizeof r.temp_prefix, ".yore-%012llx-", (unsigned long long)(rand_u64() >> 16));
     pthread_mutex_init(&r.lock, NULL);
     raise_file_limit();
-    enum err e = links_new(&r.links);
+    enum err e = link_table_new(&r.links);
     if (e == ERR_OK)
         e = restore_into(&r, &selection);
     if (options->progress)
         progress_tell(&r);
-    links_free(r.links);
+    link_table_free(r.links);
     pthread_mutex_destroy(&r.lock);
     report_fill(&r, ret_report);
     return e;

@@ -69,7 +69,7 @@ struct link_table {
     struct link *buckets[LINK_BUCKETS];
 };
 
-enum err links_new(struct link_table **ret_links)
+enum err link_table_new(struct link_table **ret_links)
 {
     struct link_table *links = calloc(1, sizeof *links);
     if (!links)
@@ -80,7 +80,7 @@ enum err links_new(struct link_table **ret_links)
     return ERR_OK;
 }
 
-void links_free(struct link_table *links)
+void link_table_free(struct link_table *links)
 {
     if (!links)
         return;

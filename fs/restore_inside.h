@@ -131,8 +131,8 @@ enum err remove_name(struct restore *r, int fd, const struct trail *trail, struc
 
 /* ---- restore_file.c ---- */
 void *restore_worker(void *restore);
-enum err links_new(struct link_table **ret_links);
-void links_free(struct link_table *links);
+enum err link_table_new(struct link_table **ret_links);
+void link_table_free(struct link_table *links);
 void task_clear(struct restore *r, struct task *task);
 void batch_free(struct restore *r, struct batch *batch);
 bool unchanged_file(const struct entry *entry, const struct stat *st);
