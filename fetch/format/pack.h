@@ -56,6 +56,10 @@ enum err pack_builder_new(const struct keyring *keys, uint32_t domain, enum chun
 void pack_builder_free(struct pack_builder *builder);
 DEFINE_AUTO_PTR(pack_builder);
 
+/* Let a builder without frames grow in this memory; room is empty after. An object that was put serves for the next pack: fresh
+ * memory costs a page fault every 4 KiB, which is as much as encrypting them. */
+void pack_builder_lend(struct pack_builder *builder, struct buf *room);
+
 /* Bytes so far, as it would be stored without padding. */
 size_t pack_builder_bytes(const struct pack_builder *builder);
 /* Would a frame of raw_len and chunk_count chunks still fit the target (worst case)? An empty builder always says yes. */

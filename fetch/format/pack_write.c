@@ -57,6 +57,17 @@ void pack_builder_free(struct pack_builder *b)
     free(b);
 }
 
+void pack_builder_lend(struct pack_builder *b, struct buf *room)
+{
+    if (b->directory.frame_count == 0 && room->cap > b->body.cap) {
+        memcpy(room->data, b->body.data, b->body.len);
+        room->len = b->body.len;
+        buf_clear(&b->body);
+        buf_move(&b->body, room);
+    }
+    buf_clear(room);
+}
+
 static size_t directory_bytes(size_t frames, size_t chunks)
 {
     return 8 + frames * (DIRECTORY_FRAME_BYTES + 32) + chunks * DIRECTORY_CHUNK_BYTES + 1 + AEAD_TAG_BYTES;

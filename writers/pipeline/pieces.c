@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fetch/crypto/digest.h"
+#include "writers/pipeline/big.h"
 #include "writers/pipeline/cut.h"
 #include "writers/pipeline/stop.h"
 
@@ -83,8 +84,8 @@ struct piece_worker {
     struct pieces *all;
     struct sink_worker *sink;
     struct cut_scanner *scanner;
-    uint8_t *buffer; /* [room_bytes + wanted] */
-    size_t buffer_bytes;
+    struct buf memory;
+    uint8_t *buffer; /* memory.data: [room_bytes + wanted] */
     struct cut_marks marks;
     struct cut_ends ends;
     struct slice *chunks;
@@ -482,17 +483,16 @@ static void piece_worker_clear(struct piece_worker *w)
     cut_scanner_free(w->scanner);
     cut_marks_clear(&w->marks);
     cut_ends_clear(&w->ends);
-    free(w->buffer);
+    buf_clear(&w->memory);
     free(w->chunks);
     free(w->ids);
 }
 
 static enum err piece_worker_init(struct piece_worker *w, struct pieces *p, size_t piece_bytes)
 {
-    *w = (struct piece_worker){.all = p, .buffer_bytes = p->room_bytes + piece_bytes};
-    w->buffer = malloc(w->buffer_bytes);
-    if (!w->buffer)
-        return err_set(ERR_NOMEM, "no memory for a piece of %zu bytes", w->buffer_bytes);
+    *w = (struct piece_worker){.all = p};
+    TRY(big_alloc(p->room_bytes + piece_bytes, &w->memory));
+    w->buffer = w->memory.data;
     TRY(sink_worker_new(p->sink, CHUNK_DATA, &w->sink));
     return p->by_content ? cut_scanner_new(&p->keys, &w->scanner) : ERR_OK;
 }

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "writers/pipeline/big.h"
+
 enum { PACKS_MAX = 64 }; /* of one kind, whatever the memory */
 
 struct shelf {
@@ -11,7 +13,9 @@ struct shelf {
         const void *owner; /* NULL: nobody's */
     } idle[PACKS_MAX];
     size_t idle_count;
-    size_t alive, limit; /* idle, taken, on their way to the store */
+    size_t alive, limit;         /* idle, taken, on their way to the store */
+    struct buf spare[PACKS_MAX]; /* memory of packs that are gone; with alive at most limit */
+    size_t spare_count;
 };
 
 struct pool {
@@ -47,9 +51,12 @@ void pool_free(struct pool *pool)
 {
     if (!pool)
         return;
-    for (size_t k = 0; k < 2; k++)
+    for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < pool->shelves[k].idle_count; i++)
             pack_builder_free(pool->shelves[k].idle[i].pack);
+        for (size_t i = 0; i < pool->shelves[k].spare_count; i++)
+            buf_clear(&pool->shelves[k].spare[i]);
+    }
     pthread_cond_destroy(&pool->changed);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
@@ -71,6 +78,20 @@ static struct pack_builder *idle_take_of(struct shelf *shelf, const void *owner)
     return NULL;
 }
 
+/* A new pack, in the memory of one that is gone, or in as much as it will ever need. */
+static enum err pack_make(struct pool *pool, enum chunk_kind kind, struct buf *room,
+                          struct pack_builder **ret_pack)
+{
+    const struct pool_options *o = &pool->options;
+    AUTO_PTR(pack_builder) pack = NULL;
+    TRY(pack_builder_new(o->keys, o->domain, kind, o->pack_bytes, &pack));
+    if (!room->data)
+        TRY(big_alloc(o->pack_bytes, room));
+    pack_builder_lend(pack, room);
+    *ret_pack = TAKE(pack);
+    return ERR_OK;
+}
+
 enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner,
                    struct pack_builder **ret_pack)
 {
@@ -90,13 +111,17 @@ enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner,
             break;
         pthread_cond_wait(&pool->changed, &pool->lock);
     }
-    shelf->alive += make;
+    AUTO(buf) room = BUF_EMPTY;
+    if (make) {
+        shelf->alive++;
+        if (shelf->spare_count)
+            room = shelf->spare[--shelf->spare_count];
+    }
     pthread_mutex_unlock(&pool->lock);
     if (e == ERR_OK && make) {
-        e = pack_builder_new(pool->options.keys, pool->options.domain, kind,
-                             pool->options.pack_bytes, &pack);
+        e = pack_make(pool, kind, &room, &pack);
         if (e != ERR_OK)
-            pool_release(pool, kind);
+            pool_release(pool, kind, &room);
     }
     if (e == ERR_OK)
         *ret_pack = pack;
@@ -135,12 +160,18 @@ struct pack_builder *pool_drain(struct pool *pool, enum chunk_kind kind)
     return pack;
 }
 
-void pool_release(struct pool *pool, enum chunk_kind kind)
+void pool_release(struct pool *pool, enum chunk_kind kind, struct buf *room)
 {
+    struct shelf *shelf = shelf_of(pool, kind);
     pthread_mutex_lock(&pool->lock);
-    shelf_of(pool, kind)->alive--;
+    shelf->alive--;
+    if (room->cap >= pool->options.pack_bytes) {
+        shelf->spare[shelf->spare_count++] = *room;
+        *room = BUF_EMPTY;
+    }
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
+    buf_clear(room);
 }
 
 enum err pool_wait_empty(struct pool *pool, enum chunk_kind kind)

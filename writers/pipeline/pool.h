@@ -34,8 +34,8 @@ void pool_disown(struct pool *pool, const void *owner);
 
 /* Take a pack that nobody fills out of the pool, to put it; NULL: none. */
 struct pack_builder *pool_drain(struct pool *pool, enum chunk_kind kind);
-/* A pack that was taken is no longer in memory. */
-void pool_release(struct pool *pool, enum chunk_kind kind);
+/* A pack that was taken is done with. room: the memory of its object, kept for the next pack; empty after. */
+void pool_release(struct pool *pool, enum chunk_kind kind, struct buf *room);
 /* Wait until all packs taken are released and none is left. The stop's error. */
 enum err pool_wait_empty(struct pool *pool, enum chunk_kind kind);
 

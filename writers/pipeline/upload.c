@@ -105,7 +105,8 @@ enum err upload_segment(struct upload *u, enum chunk_kind kind)
 
 /* ---- packs ---- */
 
-static enum err pack_put(struct upload *u, const struct job *job)
+/* *ret_room: the memory of the object, when it is done with. */
+static enum err pack_put(struct upload *u, const struct job *job, struct buf *ret_room)
 {
     __attribute__((cleanup(pack_sealed_clear))) struct pack_sealed sealed = {.object = BUF_EMPTY};
     TRY(pack_builder_seal(job->pack, session_id(u->session), &sealed));
@@ -120,9 +121,9 @@ static enum err pack_put(struct upload *u, const struct job *job)
     AUTO_PTR(segment_builder) due = e == ERR_OK ? rows_due(u, job->kind) : NULL;
     pthread_mutex_unlock(&u->lock);
     TRY(e);
+    buf_move(ret_room, &sealed.object);
     if (!due)
         return ERR_OK;
-    buf_clear(&sealed.object);
     e = segment_put(u, job->kind, due);
     pthread_mutex_lock(&u->lock);
     u->putting_segment = false;
@@ -168,14 +169,15 @@ static void *upload_run(void *context)
     for (struct job *job; (job = job_wait(u)) != NULL;) {
         enum chunk_kind kind = job->kind;
         enum err e = ERR_OK;
+        AUTO(buf) room = BUF_EMPTY;
         if (!u->stop->set) {
-            e = pack_put(u, job);
+            e = pack_put(u, job, &room);
             if (e == ERR_OK)
                 e = session_beat(u->session);
         }
         job_free(job);
         (void)stop_set(u->stop, e);
-        pool_release(u->pool, kind); /* wakes those who wait, for the stop too */
+        pool_release(u->pool, kind, &room); /* wakes those who wait, for the stop too */
     }
     return NULL;
 }
@@ -185,7 +187,7 @@ enum err upload_put(struct upload *u, enum chunk_kind kind, struct pack_builder 
     struct job *job = malloc(sizeof *job);
     if (!job) {
         pack_builder_free(pack);
-        pool_release(u->pool, kind);
+        pool_release(u->pool, kind, &(struct buf){0});
         return err_set(ERR_NOMEM, "no memory to put a pack");
     }
     *job = (struct job){NULL, kind, pack};
@@ -236,7 +238,7 @@ void upload_free(struct upload *u)
     while (dropped) {
         struct job *job = dropped;
         dropped = job->next;
-        pool_release(u->pool, job->kind);
+        pool_release(u->pool, job->kind, &(struct buf){0});
         job_free(job);
     }
     for (unsigned i = 0; i < u->thread_count; i++)
