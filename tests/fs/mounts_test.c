@@ -8,12 +8,13 @@
 #include "tests/support/test.h"
 #include "tests/support/tmp.h"
 
-static const char text[] = "21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
-                           "30 21 0:40 / /snapshots ro,nosuid shared:7 master:2 - fuse.yore /srv/store ro,user_id=0\n"
-                           "31 21 0:41 / /mnt/with\\040blank\\134 ro - fuse.yore s3://bucket ro\n"
-                           "32 21 0:42 / /mnt/other rw - fuse.sshfs host: rw\n"
-                           "33 32 0:43 / /mnt/under ro - fuse.yore x ro\n"
-                           "34 33 0:44 / /mnt/under rw - tmpfs tmpfs rw\n";
+static const char text[] =
+    "21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+    "30 21 0:40 / /snapshots ro,nosuid shared:7 master:2 - fuse.yore /srv/store ro,user_id=0\n"
+    "31 21 0:41 / /mnt/with\\040blank\\134 ro - fuse.yore s3://bucket ro\n"
+    "32 21 0:42 / /mnt/other rw - fuse.sshfs host: rw\n"
+    "33 32 0:43 / /mnt/under ro - fuse.yore x ro\n"
+    "34 33 0:44 / /mnt/under rw - tmpfs tmpfs rw\n";
 
 static void check(const char *path, bool any, bool ours)
 {
@@ -69,4 +70,5 @@ TEST(what_is_not_ours_is_not_unmounted)
 }
 
 TEST_MAIN(a_mount_of_ours_is_known_by_its_type, only_what_lies_exactly_there_and_on_top_counts,
-          text_that_is_no_mountinfo_is_nothing, a_path_is_resolved_through_symlinks, what_is_not_ours_is_not_unmounted)
+          text_that_is_no_mountinfo_is_nothing, a_path_is_resolved_through_symlinks,
+          what_is_not_ours_is_not_unmounted)

@@ -69,11 +69,13 @@ TEST(rules_say_whose_it_is_and_what_is_allowed)
     CHECK_INT(st.st_mode, S_IFREG | 0640);
     struct entry link = {.kind = NODE_SYMLINK, .mode = 0777};
     stat_of_entry(&rules, &link, 7, 1, &st);
-    CHECK_INT(st.st_mode, S_IFLNK | 0777); /* a symlink's mode means nothing, and tools expect this one */
+    CHECK_INT(st.st_mode,
+              S_IFLNK | 0777); /* a symlink's mode means nothing, and tools expect this one */
     stat_of_made(&as_it_was, 2, S_IFDIR | 0755, 0, (struct timestamp){5, 0}, &st);
     CHECK_INT(st.st_uid, geteuid());
     CHECK_INT(st.st_mode, S_IFDIR | 0755);
 }
 
-TEST_MAIN(a_sparse_file_has_its_size_and_the_blocks_of_its_data, a_file_of_one_chunk_has_all_its_blocks,
-          devices_links_and_folders, rules_say_whose_it_is_and_what_is_allowed)
+TEST_MAIN(a_sparse_file_has_its_size_and_the_blocks_of_its_data,
+          a_file_of_one_chunk_has_all_its_blocks, devices_links_and_folders,
+          rules_say_whose_it_is_and_what_is_allowed)

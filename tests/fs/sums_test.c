@@ -12,7 +12,9 @@
 #include "tests/support/tmp.h"
 
 /* Names that sha256sum writes in every way it has. */
-static const char *const names[] = {"plain", "with blank", "back\\slash", "new\nline", "re\rturn", "\\", "\n\n", "*star", "uml\xc3\xa4ut", "\xff\xfe"};
+static const char *const names[] = {"plain",         "with blank", "back\\slash", "new\nline",
+                                    "re\rturn",      "\\",         "\n\n",        "*star",
+                                    "uml\xc3\xa4ut", "\xff\xfe"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* What the coreutils say of the files just made. */
@@ -87,7 +89,8 @@ TEST(a_folder_adds_what_its_files_add)
                 buf_put_format(&path, "%s/%s/%s", names[t], names[d], names[i]);
                 sums_line(sha256, buf_slice(&path), &text);
             }
-            struct entry link = {.name = slice_str("a\nlink"), .kind = NODE_SYMLINK, .target = slice_str("x")};
+            struct entry link = {
+                .name = slice_str("a\nlink"), .kind = NODE_SYMLINK, .target = slice_str("x")};
             summary_add(&dir.below, &link);
             bool mark;
             uint64_t prefix = escaped_len(slice_str(names[t]), &mark) + 1;
@@ -104,4 +107,5 @@ TEST(a_folder_adds_what_its_files_add)
     }
 }
 
-TEST_MAIN(a_line_is_what_sha256sum_prints, a_line_has_as_many_bytes_as_arithmetic_says, a_folder_adds_what_its_files_add)
+TEST_MAIN(a_line_is_what_sha256sum_prints, a_line_has_as_many_bytes_as_arithmetic_says,
+          a_folder_adds_what_its_files_add)
