@@ -23,6 +23,7 @@ struct pool {
     pthread_mutex_t lock;    /* before stop.lock; never held across I/O */
     pthread_cond_t changed;  /* with lock: something came back */
     struct shelf shelves[2]; /* guarded by lock, but for the limits */
+    size_t most;             /* guarded by lock */
 };
 
 static struct shelf *shelf_of(struct pool *pool, enum chunk_kind kind)
@@ -114,6 +115,8 @@ enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner,
     AUTO(buf) room = BUF_EMPTY;
     if (make) {
         shelf->alive++;
+        size_t alive = pool->shelves[0].alive + pool->shelves[1].alive;
+        pool->most = alive > pool->most ? alive : pool->most;
         if (shelf->spare_count)
             room = shelf->spare[--shelf->spare_count];
     }
@@ -182,6 +185,14 @@ enum err pool_wait_empty(struct pool *pool, enum chunk_kind kind)
         pthread_cond_wait(&pool->changed, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
     return e;
+}
+
+size_t pool_most(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t most = pool->most;
+    pthread_mutex_unlock(&pool->lock);
+    return most;
 }
 
 void pool_wake(struct pool *pool)

@@ -39,5 +39,8 @@ void pool_release(struct pool *pool, enum chunk_kind kind, struct buf *room);
 /* Wait until all packs taken are released and none is left. The stop's error. */
 enum err pool_wait_empty(struct pool *pool, enum chunk_kind kind);
 
+/* The most packs that were in memory at one time, of both kinds. */
+size_t pool_most(struct pool *pool);
+
 /* Wake all who wait: the stop was set. */
 void pool_wake(struct pool *pool);

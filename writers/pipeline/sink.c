@@ -126,6 +126,7 @@ void sink_stats(struct sink *sink, struct sink_stats *ret_stats)
         .stored_bytes = up.stored_bytes,
         .packs = up.packs,
         .segments = up.segments,
+        .packs_at_once = pool_most(sink->pool),
     };
 }
 

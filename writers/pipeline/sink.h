@@ -52,5 +52,6 @@ void sink_fail(struct sink *sink, enum err code);
 
 struct sink_stats {
     uint64_t chunks, known_chunks, raw_bytes, new_bytes, stored_bytes, packs, segments;
+    uint64_t packs_at_once; /* most in memory at one time */
 };
 void sink_stats(struct sink *sink, struct sink_stats *ret_stats);
