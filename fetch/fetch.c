@@ -83,7 +83,7 @@ static enum err frame_get(struct fetcher *f, uint32_t pack, const struct frame_p
 /* Authentic is not enough: a faulty writer may have stored good bytes under a wrong name. */
 static enum err check_name(struct fetcher *f, struct frame_data *frame, const struct chunk_id *id, const struct location *where)
 {
-    if (frame_was_checked(frame, where->place, id))
+    if (frame_was_checked(frame, where->place, where->length, id))
         return ERR_OK;
     const struct pack_keys *pack;
     const struct domain_keys *domain;
@@ -94,7 +94,7 @@ static enum err check_name(struct fetcher *f, struct frame_data *frame, const st
     if (memcmp(found.bytes, id->bytes, sizeof found.bytes) != 0)
         return err_set(ERR_CORRUPT, "%s: chunk %s holds %s", pack->name.text, hex_of(id->bytes, 32).text,
                        hex_short(found.bytes).text);
-    frame_note_checked(frame, where->place, id);
+    frame_note_checked(frame, where->place, where->length, id);
     return ERR_OK;
 }
 
@@ -115,9 +115,26 @@ static enum err fetch_at(struct fetcher *f, const struct chunk_id *id, const str
     return ERR_OK;
 }
 
+/* Of a pack whose key we lack, too: a copy in a newer one may be sealed to an epoch of ours. */
 static bool another_copy_may_help(enum err e)
 {
-    return e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_NOT_FOUND;
+    return e == ERR_CORRUPT || e == ERR_AUTH || e == ERR_NOT_FOUND || e == ERR_NO_KEY;
+}
+
+/* Copies of the chunk at where, other than that one. */
+static enum err fetch_other(struct fetcher *f, const struct chunk_id *id, const struct location *where, struct chunk_ref *ret_ref)
+{
+    struct fetch_pack pack = {0}; /* from the guide: the pack itself may be what cannot be read */
+    TRY(f->guide.pack(f->guide.context, where->pack, &pack));
+    free(pack.keys);
+    struct location at = *where;
+    for (int i = 0; i < COPIES_TRIED; i++) {
+        struct location not_this = at;
+        TRY(f->guide.locate(f->guide.context, pack.domain, pack.kind, id, &not_this, &at));
+        if (fetch_at(f, id, &at, ret_ref) == ERR_OK)
+            return ERR_OK;
+    }
+    return ERR_NOT_FOUND;
 }
 
 enum err fetch_chunk(struct fetcher *f, const struct chunk_id *id, const struct location *where, struct chunk_ref *ret_ref)
@@ -127,19 +144,10 @@ enum err fetch_chunk(struct fetcher *f, const struct chunk_id *id, const struct 
         return e;
     struct err_note first;
     err_take(e, &first);
-    const struct pack_keys *pack;
-    TRY(packs_get(f->packs, where->pack, &pack));
-    struct location other = *where;
-    for (int i = 0; i < COPIES_TRIED; i++) {
-        struct location not_this = other;
-        if (f->guide.locate(f->guide.context, pack->info.domain, pack->info.kind, id, &not_this, &other) != ERR_OK)
-            break;
-        if (fetch_at(f, id, &other, ret_ref) == ERR_OK) {
-            log_warn("%s; read from another copy", first.text);
-            return ERR_OK;
-        }
-    }
-    return err_raise(&first);
+    if (fetch_other(f, id, where, ret_ref) != ERR_OK)
+        return err_raise(&first);
+    log_warn("%s; read from another copy", first.text);
+    return ERR_OK;
 }
 
 void fetch_ahead(struct fetcher *f, const struct location *places, size_t count)
@@ -153,18 +161,25 @@ enum err fetch_directory(struct fetcher *f, uint32_t pack, struct pack_directory
     return packs_directory(f->packs, pack, ret_directory);
 }
 
-/* For the loader: a delta's base, which is never a delta itself. */
+/* For the loader: a delta's base, from any copy that is not a delta itself. */
 enum err fetch_base(struct fetcher *f, uint32_t domain, enum chunk_kind kind, const struct chunk_id *base, struct chunk_ref *ret_ref)
 {
     struct location where, skip;
+    struct err_note first = {0};
     TRY(f->guide.locate(f->guide.context, domain, kind, base, NULL, &where));
-    for (int i = 0; where.frame.has_base; i++) {
-        if (i == COPIES_TRIED)
-            return err_set(ERR_CORRUPT, "base chunk %s is stored only as a delta", hex_short(base->bytes).text);
+    for (int i = 0; i < COPIES_TRIED; i++) {
+        if (!where.frame.has_base) {
+            enum err e = fetch_at(f, base, &where, ret_ref);
+            if (e == ERR_OK || !another_copy_may_help(e))
+                return e;
+            if (!first.code)
+                err_take(e, &first);
+        }
         skip = where;
-        TRY(f->guide.locate(f->guide.context, domain, kind, base, &skip, &where));
+        if (f->guide.locate(f->guide.context, domain, kind, base, &skip, &where) != ERR_OK)
+            break;
     }
-    return fetch_at(f, base, &where, ret_ref);
+    return first.code ? err_raise(&first) : err_set(ERR_CORRUPT, "base chunk %s is stored only as a delta", hex_short(base->bytes).text);
 }
 
 void fetcher_stats(struct fetcher *f, struct fetch_stats *ret_stats)

@@ -69,10 +69,19 @@ static struct frame_data **bucket_of(struct shard *s, uint32_t pack, uint32_t of
     return &s->buckets[mix(pack, offset) >> 40 & (BUCKETS - 1)];
 }
 
-static struct frame_data *table_find(struct shard *s, uint32_t pack, uint32_t offset)
+static bool same_place(const struct frame_place *a, const struct frame_place *b)
 {
-    struct frame_data *at = *bucket_of(s, pack, offset);
-    while (at && (at->pack != pack || at->offset != offset))
+    return a->offset == b->offset && a->stored_len == b->stored_len && a->raw_len == b->raw_len && a->counter == b->counter &&
+           a->key_record == b->key_record && a->compression == b->compression && a->has_base == b->has_base &&
+           (!a->has_base || memcmp(a->base.bytes, b->base.bytes, sizeof a->base.bytes) == 0);
+}
+
+/* Two rows that describe the bytes at one offset differently are two frames, of which one will not open. So a row can neither
+ * reach behind the end of what another one loaded, nor make a frame without a base wait for one that has this as its base. */
+static struct frame_data *table_find(struct shard *s, uint32_t pack, const struct frame_place *place)
+{
+    struct frame_data *at = *bucket_of(s, pack, place->offset);
+    while (at && (at->pack != pack || !same_place(&at->place, place)))
         at = at->next_hash;
     return at;
 }
@@ -142,7 +151,7 @@ enum err frames_get(struct frames *f, uint32_t pack, const struct frame_place *p
     struct err_note why = {0};
     *ret_mine = false;
     pthread_mutex_lock(&s->lock);
-    struct frame_data *frame = table_find(s, pack, place->offset);
+    struct frame_data *frame = table_find(s, pack, place);
     if (!frame) {
         frame = table_add(s, pack, place, FRAME_LOADING);
         *ret_mine = true;
@@ -177,7 +186,7 @@ struct frame_data *frames_reserve(struct frames *f, uint32_t pack, const struct 
     struct shard *s = shard_of(f, pack, place->offset);
     struct frame_data *frame = NULL;
     pthread_mutex_lock(&s->lock);
-    if (!table_find(s, pack, place->offset))
+    if (!table_find(s, pack, place))
         frame = table_add(s, pack, place, FRAME_QUEUED);
     pthread_mutex_unlock(&s->lock);
     return frame;
@@ -239,7 +248,7 @@ void frames_unref(struct frames *f, struct frame_data *frame)
 }
 
 /* Places are noted mostly in order, and asked for in order: search from the end. */
-bool frame_was_checked(struct frame_data *frame, uint32_t place, const struct chunk_id *id)
+bool frame_was_checked(struct frame_data *frame, uint32_t place, uint32_t length, const struct chunk_id *id)
 {
     bool found = false;
     pthread_mutex_lock(&frame->checks_lock);
@@ -251,13 +260,13 @@ bool frame_was_checked(struct frame_data *frame, uint32_t place, const struct ch
         else
             high = middle;
     }
-    if (low < frame->check_count && frame->checks[low].place == place)
+    if (low < frame->check_count && frame->checks[low].place == place && frame->checks[low].length == length)
         found = memcmp(frame->checks[low].id.bytes, id->bytes, sizeof id->bytes) == 0;
     pthread_mutex_unlock(&frame->checks_lock);
     return found;
 }
 
-void frame_note_checked(struct frame_data *frame, uint32_t place, const struct chunk_id *id)
+void frame_note_checked(struct frame_data *frame, uint32_t place, uint32_t length, const struct chunk_id *id)
 {
     pthread_mutex_lock(&frame->checks_lock);
     if (frame->check_count == frame->check_cap) {
@@ -275,7 +284,7 @@ void frame_note_checked(struct frame_data *frame, uint32_t place, const struct c
         at--;
     if (at == 0 || frame->checks[at - 1].place != place) {
         memmove(frame->checks + at + 1, frame->checks + at, (frame->check_count - at) * sizeof *frame->checks);
-        frame->checks[at] = (struct frame_check){place, *id};
+        frame->checks[at] = (struct frame_check){place, length, *id};
         frame->check_count++;
     }
     pthread_mutex_unlock(&frame->checks_lock);

@@ -3,6 +3,8 @@
  *
  * A frame is absent, queued (somebody means to read it ahead), loading (one thread is at it, others wait), or ready. Whoever
  * needs a queued one takes it over instead of waiting for its turn. Failures are told to those who wait and not kept.
+ * A frame is known by its pack and its whole struct frame_place: rows that lie about it do not meet those that do not.
+ * While a frame is loaded, only one with a base may wait for another, and that one has none: nobody waits in a circle.
  *
  * Threads: any; a lock per shard, held for look-ups only, never while a frame is loaded.
  */
@@ -27,7 +29,7 @@ struct frame_data {
     struct frame_data *next_hash, *newer, *older; /* guarded by it */
     pthread_mutex_t checks_lock;
     struct frame_check {
-        uint32_t place;
+        uint32_t place, length;
         struct chunk_id id;
     } *checks;                    /* chunks whose names were verified; guarded by checks_lock */
     size_t check_count, check_cap;
@@ -58,6 +60,6 @@ void frames_done(struct frames *frames, struct frame_data *frame, uint8_t *raw, 
 
 void frames_unref(struct frames *frames, struct frame_data *frame);
 
-/* Was the name of the chunk at place verified already? Note that it was. */
-bool frame_was_checked(struct frame_data *frame, uint32_t place, const struct chunk_id *id);
-void frame_note_checked(struct frame_data *frame, uint32_t place, const struct chunk_id *id);
+/* Was the name of the chunk of that length at place verified already? Note that it was. */
+bool frame_was_checked(struct frame_data *frame, uint32_t place, uint32_t length, const struct chunk_id *id);
+void frame_note_checked(struct frame_data *frame, uint32_t place, uint32_t length, const struct chunk_id *id);
