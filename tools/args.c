@@ -37,7 +37,7 @@ static enum err list_add(struct arg_list *list, const char *name, const char *va
 
 static bool takes_value(const struct arg *arg)
 {
-    return arg->kind != ARG_FLAG && arg->kind != ARG_UNFLAG && arg->kind != ARG_COUNT;
+    return arg->kind != ARG_FLAG && arg->kind != ARG_UNFLAG && arg->kind != ARG_COUNT && arg->kind != ARG_OPTIONAL;
 }
 
 static enum err set_size(const struct arg *arg, const char *value)
@@ -70,6 +70,9 @@ static enum err set(const struct arg *arg, const char *value)
         return ERR_OK;
     case ARG_TEXT:
         *(const char **)arg->to = value;
+        return ERR_OK;
+    case ARG_OPTIONAL:
+        *(const char **)arg->to = value ? value : "";
         return ERR_OK;
     case ARG_LIST:
         return list_add(arg->to, arg->name, value);
@@ -106,6 +109,8 @@ static enum err parse_long(const struct arg_table *tables, size_t count, char **
     const struct arg *arg = find_long(tables, count, name, len);
     if (!arg)
         return err_set(ERR_INVALID, "unknown option --%.*s (see --help)", (int)len, name);
+    if (arg->kind == ARG_OPTIONAL)
+        return set(arg, equals ? equals + 1 : NULL);
     if (!takes_value(arg))
         return equals ? err_set(ERR_INVALID, "--%s takes no value", arg->name) : set(arg, NULL);
     const char *value = equals ? equals + 1 : argv[*at + 1];
@@ -195,7 +200,7 @@ void args_print(const struct arg_table *table)
         int n = arg->letter ? snprintf(left, sizeof left, "  -%c, --%s", arg->letter, arg->name)
                             : snprintf(left, sizeof left, "      --%s", arg->name);
         if (arg->value)
-            n += snprintf(left + n, sizeof left - (size_t)n, " %s", arg->value);
+            n += snprintf(left + n, sizeof left - (size_t)n, arg->kind == ARG_OPTIONAL ? "[=%s]" : " %s", arg->value);
         printf("%s", left);
         if (n + 2 > HELP_COLUMN)
             printf("\n%*s", HELP_COLUMN, "");

@@ -17,6 +17,7 @@ enum arg_kind {
     ARG_UNFLAG, /* bool: cleared (--no-...) */
     ARG_COUNT,  /* int: one more each time */
     ARG_TEXT,   /* const char * */
+    ARG_OPTIONAL, /* const char *: --name is "", --name=VALUE is VALUE */
     ARG_LIST,   /* struct arg_list: each time one more */
     ARG_SIZE,   /* uint64_t bytes: 512M */
     ARG_NUMBER, /* int64_t */

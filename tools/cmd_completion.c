@@ -7,7 +7,7 @@
 
 static bool takes_value(const struct arg *arg)
 {
-    return arg->value != NULL;
+    return arg->value != NULL && arg->kind != ARG_OPTIONAL;
 }
 
 /* The first word of a command's name, and what follows ("" for one word). */
