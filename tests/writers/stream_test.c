@@ -117,7 +117,7 @@ TEST(a_descriptor_is_read_to_its_end_with_labels_and_progress)
     AUTO(buf) data = BUF_EMPTY;
     struct backup_report report;
     for (int row = 0; data.len < 9 << 20; row++)
-        buf_put_format(&data, "%d\t%d\n", row, row * 7919);
+        buf_put_format(&data, "%d\t%d\n", row, row * 797);
     CHECK_OK(world_new(&world, WORLD_FOLDER));
     CHECK_OK(world_index(&world, "a", &index));
     CHECK_OK(file_write_new(tmp_path(&world.tmp, "rows").text, buf_slice(&data), 0600));

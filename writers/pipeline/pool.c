@@ -16,6 +16,7 @@ struct shelf {
     size_t alive, limit;         /* idle, taken, on their way to the store */
     struct buf spare[PACKS_MAX]; /* memory of packs that are gone; with alive at most limit */
     size_t spare_count;
+    size_t owners;
 };
 
 struct pool {
@@ -105,7 +106,8 @@ enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner,
         pack = idle_take_of(shelf, owner);
         if (!pack)
             pack = idle_take_of(shelf, NULL);
-        make = !pack && shelf->alive < shelf->limit;
+        make = !pack && shelf->alive < shelf->limit &&
+               shelf->alive < shelf->owners + pool->options.uploads + 1;
         if (!pack && !make && shelf->idle_count)
             pack = idle_take(shelf, shelf->idle_count - 1);
         if (pack || make)
@@ -144,13 +146,21 @@ void pool_give(struct pool *pool, enum chunk_kind kind, const void *owner,
     pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_disown(struct pool *pool, const void *owner)
+void pool_join(struct pool *pool, enum chunk_kind kind)
 {
     pthread_mutex_lock(&pool->lock);
-    for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < pool->shelves[k].idle_count; i++)
-            if (pool->shelves[k].idle[i].owner == owner)
-                pool->shelves[k].idle[i].owner = NULL;
+    shelf_of(pool, kind)->owners++;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_leave(struct pool *pool, enum chunk_kind kind, const void *owner)
+{
+    struct shelf *shelf = shelf_of(pool, kind);
+    pthread_mutex_lock(&pool->lock);
+    shelf->owners--;
+    for (size_t i = 0; i < shelf->idle_count; i++)
+        if (shelf->idle[i].owner == owner)
+            shelf->idle[i].owner = NULL;
     pthread_mutex_unlock(&pool->lock);
 }
 

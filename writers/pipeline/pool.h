@@ -4,7 +4,8 @@
  *     worker: take > add a frame > give back, or hand to the uploader when full > (uploader) release
  *
  * A pack is held only while a frame is added, so that few packs serve many workers: nobody waits for one who does something else.
- * Each worker gets its own as long as memory allows, so that a pack holds whole runs of one source.
+ * Each worker gets its own as long as memory allows, so that a pack holds whole runs of one source. More packs than workers and
+ * uploads can use are not made, however much memory there is: fresh memory is dear, and a queue makes a store no faster.
  *
  * Threads: any.
  */
@@ -19,6 +20,7 @@ struct pool_options {
     const struct keyring *keys;
     uint32_t domain;
     size_t pack_bytes, memory_bytes; /* memory_bytes holds four packs at least */
+    unsigned uploads;                /* packs on their way at once */
     struct stop *stop;               /* borrowed */
 };
 enum err pool_new(const struct pool_options *options, struct pool **ret_pool);
@@ -29,8 +31,9 @@ DEFINE_AUTO_PTR(pool);
 enum err pool_take(struct pool *pool, enum chunk_kind kind, const void *owner, struct pack_builder **ret_pack);
 /* Back, not full. */
 void pool_give(struct pool *pool, enum chunk_kind kind, const void *owner, struct pack_builder *pack);
-/* The owner is gone: its packs are anybody's. */
-void pool_disown(struct pool *pool, const void *owner);
+/* One owner more, who will take packs; one less: its packs are anybody's. */
+void pool_join(struct pool *pool, enum chunk_kind kind);
+void pool_leave(struct pool *pool, enum chunk_kind kind, const void *owner);
 
 /* Take a pack that nobody fills out of the pool, to put it; NULL: none. */
 struct pack_builder *pool_drain(struct pool *pool, enum chunk_kind kind);

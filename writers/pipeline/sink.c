@@ -65,8 +65,12 @@ static enum err sink_fill(struct sink *sink, struct session *session,
     TRY(keyring_find_domain(access->keys, session_domain(session), &sink->domain));
     TRY(known_new(&sink->known[0]));
     TRY(known_new(&sink->known[1]));
-    struct pool_options pool = {access->keys, session_domain(session), o->pack_bytes,
-                                o->memory_bytes, &sink->stop};
+    struct pool_options pool = {.keys = access->keys,
+                                .domain = session_domain(session),
+                                .pack_bytes = o->pack_bytes,
+                                .memory_bytes = o->memory_bytes,
+                                .uploads = o->uploads,
+                                .stop = &sink->stop};
     TRY(pool_new(&pool, &sink->pool));
     return upload_new(session, sink->pool, &sink->stop, o->uploads, &sink->upload);
 }
@@ -313,6 +317,7 @@ enum err sink_worker_new(struct sink *sink, enum chunk_kind kind, struct sink_wo
     w->kind = kind;
     w->ids = domain_ids(sink->domain, kind);
     w->known = sink->known[kind == CHUNK_TREE];
+    pool_join(sink->pool, kind);
     *ret_worker = w;
     return ERR_OK;
 }
@@ -320,9 +325,7 @@ enum err sink_worker_new(struct sink *sink, enum chunk_kind kind, struct sink_wo
 enum err sink_worker_finish(struct sink_worker *w)
 {
     TRY(stop_check(&w->sink->stop));
-    TRY(failed(w->sink, frame_close(w)));
-    pool_disown(w->sink->pool, w);
-    return ERR_OK;
+    return failed(w->sink, frame_close(w));
 }
 
 void sink_worker_free(struct sink_worker *w)
@@ -337,7 +340,7 @@ void sink_worker_free(struct sink_worker *w)
                   err_set(ERR_CANCELED, "a worker was given up before its chunks were stored"));
         (void)err_raise(&note);
     }
-    pool_disown(w->sink->pool, w);
+    pool_leave(w->sink->pool, w->kind, w);
     buf_clear(&w->copied);
     free(w->chunks);
     free(w->jobs);
