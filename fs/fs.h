@@ -70,7 +70,7 @@ enum err fs_mount(const struct mount_options *options);
  * Unmount. A dead mount is detached; a living one must not be in use.
  *
  *   ERR_INVALID  nothing of ours is mounted there
- *   ERR_AGAIN    somebody still uses it
+ *   ERR_IO       somebody still uses it
  *   ERR_DENIED   not ours to unmount
  */
 enum err fs_unmount(const char *mountpoint);

@@ -128,7 +128,7 @@ static enum err remove_by_helper(const char *path, bool detach)
             return err_errno("cannot wait for fusermount3");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return ERR_OK;
-    return err_set(ERR_AGAIN, "fusermount3 did not unmount %s: it is in use, or not yours", path);
+    return err_set(ERR_IO, "fusermount3 did not unmount %s: it is in use, or not yours", path);
 }
 
 enum err mounts_remove(const char *path, bool detach)
@@ -138,7 +138,7 @@ enum err mounts_remove(const char *path, bool detach)
     if (umount2(path, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0)
         return ERR_OK;
     if (errno == EBUSY)
-        return err_set(ERR_AGAIN, "%s is in use: close what is open in it (fuser -vm %s tells)",
+        return err_set(ERR_IO, "%s is in use: close what is open in it (fuser -vm %s tells)",
                        path, path);
     return err_errno("cannot unmount %s", path);
 }

@@ -28,5 +28,5 @@ void mounts_parse(const char *text, const char *path, struct mounted *ret_mounte
  * ERR_IO. */
 enum err mounts_resolve(const char *path, char **ret_path);
 
-/* Take the topmost mount away; detach: even if it is in use. ERR_AGAIN: in use; ERR_DENIED. */
+/* Take the topmost mount away; detach: even if it is in use. ERR_IO: in use; ERR_DENIED. */
 enum err mounts_remove(const char *path, bool detach);
