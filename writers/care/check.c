@@ -22,7 +22,12 @@ static void tell(struct check *c, const struct check_finding *finding)
 
 void check_damage(struct check *c, const char *object, enum err code)
 {
-    struct check_finding finding = {.what = CHECK_DAMAGE, .object = object, .code = code, .text = err_text()};
+    /* Many sentences begin with the object's name already. */
+    const char *text = err_text();
+    size_t len = strlen(object);
+    while (strncmp(text, object, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+        text += len + 2;
+    struct check_finding finding = {.what = CHECK_DAMAGE, .object = object, .code = code, .text = text};
     atomic_fetch_add(&c->damaged, 1);
     tell(c, &finding);
 }
