@@ -83,7 +83,10 @@ struct pack_sealed {
     struct hash directory_sha256;
     struct pack_directory directory;
 };
-/* Seal: write the directory, pad, hash. The builder is empty after (its content moved) and only good for freeing. */
+/* Close: write the directory, pad. The builder is empty after (its content moved) and only good for freeing. The SHA-256 in the
+ * name is for the caller to fill in: with other hashing at the same time it costs half. */
+enum err pack_builder_close(struct pack_builder *builder, const struct uid *session, struct pack_sealed *ret_sealed);
+/* Close, and hash. */
 enum err pack_builder_seal(struct pack_builder *builder, const struct uid *session, struct pack_sealed *ret_sealed);
 void pack_sealed_clear(struct pack_sealed *sealed);
 

@@ -195,7 +195,7 @@ static void header_encode(const struct pack_builder *b, size_t directory_len, st
     buf_put_varint(out, 0); /* no fields */
 }
 
-enum err pack_builder_seal(struct pack_builder *b, const struct uid *session, struct pack_sealed *ret_sealed)
+enum err pack_builder_close(struct pack_builder *b, const struct uid *session, struct pack_sealed *ret_sealed)
 {
     AUTO(buf) directory = BUF_EMPTY, header = BUF_EMPTY;
     directory_encode(&b->directory, &directory);
@@ -216,10 +216,16 @@ enum err pack_builder_seal(struct pack_builder *b, const struct uid *session, st
     *ret_sealed = (struct pack_sealed){.uid = b->binding.origin, .name.session = *session};
     memcpy(ret_sealed->key, b->key, sizeof b->key);
     sha256_of(buf_slice(&directory), ret_sealed->directory_sha256.bytes);
-    sha256_of(buf_slice(&b->body), ret_sealed->name.sha256.bytes);
     buf_move(&ret_sealed->object, &b->body);
     ret_sealed->directory = b->directory;
     b->directory = (struct pack_directory){0};
+    return ERR_OK;
+}
+
+enum err pack_builder_seal(struct pack_builder *b, const struct uid *session, struct pack_sealed *ret_sealed)
+{
+    TRY(pack_builder_close(b, session, ret_sealed));
+    sha256_of(buf_slice(&ret_sealed->object), ret_sealed->name.sha256.bytes);
     return ERR_OK;
 }
 
