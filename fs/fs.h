@@ -58,11 +58,12 @@ struct mount_options {
  * dead mount of ours at the mountpoint is cleared away first; the local index is brought up to date
  * (a store that does not answer is a warning when the index knows snapshots).
  *
- *   ERR_INVALID      the mountpoint is no directory, or lies in, or would hide, the store, the
- * cache or the log; or time_format cannot name snapshots ERR_EXISTS       a living mount of ours is
- * there already ERR_NOT_FOUND    no such mountpoint, or no /dev/fuse ERR_DENIED       the system
- * does not let us mount ERR_UNREACHABLE, ERR_NO_STORE ...  from the first synchronisation of an
- * index that knows nothing
+ *   ERR_INVALID     the mountpoint is no directory, or lies in, or would hide, the store, the cache or
+ *                   the log; or time_format cannot name snapshots
+ *   ERR_EXISTS      a living mount of ours is there already
+ *   ERR_NOT_FOUND   no such mountpoint, or no /dev/fuse
+ *   ERR_DENIED      the system does not let us mount
+ *   ERR_UNREACHABLE, ERR_NO_STORE ...  an index that knows nothing could not be brought up to date
  */
 enum err fs_mount(const struct mount_options *options);
 
@@ -78,7 +79,9 @@ enum err fs_unmount(const char *mountpoint);
 /*
  * Fork. In the child: ERR_OK with *ret_is_parent false, a session of its own, stdin from /dev/null.
  * In the parent: *ret_is_parent true, after the child reported: ERR_OK, or the child's error raised
- * here. ERR_IO  no child; or (parent) it ended without a word
+ * here.
+ *
+ *   ERR_IO  no child; or (parent) it ended without a word
  */
 enum err fs_daemonize(struct fs_waiter *ret_waiter, bool *ret_is_parent);
 

@@ -1,10 +1,9 @@
 /*
- * inode: numbers of files, by arithmetic. They are the FUSE nodeids too, so there is no table of
- * nodes.
+ * inode: numbers of files, by arithmetic. They are the FUSE nodeids too: there is no table of nodes.
  *
  *     63        36 35         0
- *     | snapshot  | position |      a node of a snapshot: 28 bits of the envelope's hash, 36 of
- * position |     0     | kind arg |      a made-up node: 8 bits of kind, 28 of what it belongs to
+ *     | snapshot  | position |    a node of a snapshot: 28 bits of its envelope's hash, 36 of position
+ *     |     0     | kind arg |    a made-up node: 8 bits of kind, 28 of what it belongs to
  *
  * Source:  docs/format.md sections 11.2 and 11.3.
  * Threads: no state in inode_*; struct numbers: the owner's lock.

@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "fetch/crypto/digest.h"
-
 enum { CURSORS = 8 };
 
 /* A directory on the way to the next line. */
@@ -50,13 +48,17 @@ void sums_escape(struct slice path, struct buf *out)
     }
 }
 
-void sums_line(const uint8_t sha256[32], struct slice path, struct buf *out)
+void sums_line(const uint8_t *sha256, struct slice path, struct buf *out)
 {
+    static const char no_hash[] =
+        "# the SHA-256 of this file was not recorded --------------------";
     bool mark;
     escaped_len(path, &mark);
-    if (mark)
+    if (mark && sha256)
         buf_put_u8(out, '\\');
-    buf_put_slice(out, slice_str(hex_of(sha256, 32).text));
+    buf_put_slice(out, slice_str(sha256 ? hex_of(sha256, 32).text : no_hash));
+    if (mark && !sha256)
+        buf_put_u8(out, '-');
     buf_put(out, "  ", 2);
     sums_escape(path, out);
     buf_put_u8(out, '\n');
@@ -182,41 +184,15 @@ struct walk {
     enum err result;
 };
 
-/* SHA-256 of a file whose hash was not recorded. */
-static enum err hash_file(struct reader *reader, uint32_t domain, const struct content *content,
-                          uint8_t ret_sha256[32])
-{
-    enum { PIECE = 1 << 20 };
-    AUTO(buf) piece = BUF_EMPTY;
-    TRY(buf_resize(&piece, PIECE));
-    struct sha256 sha;
-    sha256_init(&sha);
-    for (uint64_t at = 0; at < content->length;) {
-        size_t got;
-        TRY(reader_read(reader, domain, CHUNK_DATA, content, at, piece.data, PIECE, &got));
-        if (got == 0)
-            return err_set(ERR_CORRUPT, "content ends at %llu, not at %llu", (unsigned long long)at,
-                           (unsigned long long)content->length);
-        sha256_update(&sha, slice_of(piece.data, got));
-        at += got;
-    }
-    sha256_final(&sha, ret_sha256);
-    return ERR_OK;
-}
-
 /* Put the line of a file where it was asked for. */
 static enum err put_line(struct walk *w, const struct entry *entry, uint64_t bytes)
 {
     struct cursor_at *c = w->cursor;
     const struct step *top = &c->steps[c->depth - 1];
-    uint8_t sha256[32];
-    memcpy(sha256, entry->sha256, sizeof sha256);
-    if (!entry->has_sha256)
-        TRY(hash_file(w->reader, top->dir->domain, &entry->content, sha256));
     c->path.len = top->path_len;
     buf_put_slice(&c->path, entry->name);
     AUTO(buf) line = BUF_EMPTY;
-    sums_line(sha256, buf_slice(&c->path), &line);
+    sums_line(entry->has_sha256 ? entry->sha256 : NULL, buf_slice(&c->path), &line);
     TRY(buf_check(&c->path));
     TRY(buf_check(&line));
     if (line.len != bytes)
@@ -317,51 +293,32 @@ enum err sums_read(struct sums *s, const struct opened *opened, uint64_t offset,
 
 /* ---- is there any? ---- */
 
-struct first_file {
-    bool found, hashed;
-    struct node *dir; /* a directory with files below, to go into */
-    uint32_t domain;
-    enum err result;
+enum { FILES_LOOKED_AT = 1024 };
+
+struct look {
+    unsigned files;
+    bool hashed;
 };
 
-static enum err look_for_file(void *context, const struct entry *entry, uint64_t ordinal,
-                              uint64_t position)
+static enum err look_at(void *context, struct slice path, const struct entry *entry,
+                        uint64_t position)
 {
-    (void)ordinal;
-    struct first_file *f = context;
-    if (entry->kind == NODE_FILE) {
-        f->found = true;
-        f->hashed = entry->has_sha256;
-        return ERR_CANCELED;
-    }
-    if (entry->kind != NODE_DIR || entry->below.files == 0)
-        return ERR_OK;
-    struct node dir = {.entry = *entry, .position = position, .domain = f->domain};
-    f->result = node_copy(&dir, &f->dir);
-    return ERR_CANCELED;
+    (void)path, (void)position;
+    struct look *look = context;
+    if (entry->kind != NODE_FILE)
+        return entry->kind == NODE_DIR && entry->below.files == 0 ? VISIT_PRUNE : ERR_OK;
+    look->hashed = entry->has_sha256;
+    return look->hashed || ++look->files == FILES_LOOKED_AT ? ERR_CANCELED : ERR_OK;
 }
 
-/* The first regular file tells for all. */
+/* The first files tell for all; where there is no file at all, an empty list is right. */
 static enum err look_hashed(struct reader *reader, const struct snapshot_view *view,
                             bool *ret_hashed)
 {
-    AUTO_PTR(node) dir = NULL;
-    *ret_hashed = true;
-    TRY(node_copy(view->root, &dir));
-    while (dir->entry.below.files > 0) {
-        struct first_file first = {.domain = dir->domain};
-        enum err e = reader_entries(reader, dir, 0, look_for_file, &first);
-        TRY(first.result);
-        if (e != ERR_OK && e != ERR_CANCELED)
-            return e;
-        if (first.found)
-            *ret_hashed = first.hashed;
-        if (!first.dir)
-            break;
-        node_free(dir);
-        dir = first.dir;
-    }
-    return ERR_OK;
+    struct look look = {0};
+    enum err e = reader_visit(reader, view, view->root, look_at, &look);
+    *ret_hashed = look.hashed || view->root->entry.below.files == 0;
+    return e == ERR_CANCELED ? ERR_OK : e;
 }
 
 enum err sums_size(struct sums *s, struct opened *opened, uint64_t *ret_size)

@@ -70,6 +70,10 @@ TEST(a_line_has_as_many_bytes_as_arithmetic_says)
             uint64_t prefix = escaped_len(slice_str(names[d]), &mark) + 1;
             struct entry file = {.name = slice_str(names[i]), .kind = NODE_FILE};
             CHECK_INT(sums_entry_bytes(&file, prefix, mark), line.len);
+            line.len = 0;
+            sums_line(NULL, buf_slice(&path), &line); /* and so has the comment in its place */
+            CHECK_INT(sums_entry_bytes(&file, prefix, mark), line.len);
+            CHECK(line.data[0] == '#');
         }
     }
 }
