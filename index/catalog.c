@@ -429,7 +429,7 @@ enum err catalog_runs(struct catalog *catalog, struct run_list *ret_list)
     AUTO_PTR(query) rows = NULL;
     AUTO(run_list) list = {0};
     size_t cap = 0;
-    TRY(query_new(catalog->db, "SELECT id, domain, kind, row_count FROM runs ORDER BY id DESC", &rows));
+    TRY(query_new(catalog->db, "SELECT id, domain, kind, row_count FROM runs ORDER BY row_count DESC, id DESC", &rows));
     for (;;) {
         bool row;
         TRY(query_step(rows, &row));

@@ -93,7 +93,7 @@ enum err catalog_drop_segments(struct catalog *catalog, const int64_t *ids, size
 /* ---- runs ---- */
 
 struct run_list {
-    struct run_info *runs; /* newest first */
+    struct run_info *runs; /* largest first: most of what is looked for lies there */
     size_t count;
 };
 void run_list_clear(struct run_list *list);

@@ -4,14 +4,17 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "fetch/base/clock.h"
 #include "fetch/base/log.h"
 
-enum { WATCH_BUSY_MS = 20, QUERY_BUSY_MS = 5000, REFRESH_NS = 100000000 };
+enum { REFRESH_NS = 100000000 };
+/* Longer than the ticks in which a file's times count. */
+enum { SETTLED_MS = 100 };
 
 struct connections {
-    char *dir, *runs_dir;
+    char *dir, *runs_dir, *catalog_path;
     struct uid store;
     atomic_bool distrust;
     atomic_uint_fast64_t looked_ns; /* when the catalog was looked at */
@@ -20,6 +23,8 @@ struct connections {
     struct catalog *watch;    /* guarded by watching, as is what follows */
     struct query *version;
     int64_t version_seen;
+    struct stat seen;         /* the file as it was before the last look, */
+    bool settled;             /* unchanged for so long that any change shows in its times */
 
     pthread_mutex_t lock;
     pthread_cond_t given;     /* with lock: a connection is idle */
@@ -57,6 +62,7 @@ static void view_install(struct connections *c, struct view *view)
     struct view *before = c->view;
     bool anew = memcmp(before->cache.bytes, view->cache.bytes, sizeof view->cache.bytes) != 0;
     view->pack_base = anew ? before->pack_base + before->pack_max : before->pack_base;
+    view->serial = before->serial + 1;
     c->view = view;
     view_unref(before);
     pthread_mutex_unlock(&c->lock);
@@ -69,19 +75,35 @@ static void watch_close(struct connections *c)
     query_free(TAKE(c->version));
     catalog_free(TAKE(c->watch));
     c->version_seen = -1;
+    c->settled = false;
 }
 
-static enum err watch_open(struct connections *c)
+static bool same_stat(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static bool is_settled(const struct stat *file)
+{
+    struct timestamp now = clock_now();
+    return (now.secs - file->st_ctim.tv_sec) * 1000 + ((int64_t)now.nanos - file->st_ctim.tv_nsec) / 1000000 >= SETTLED_MS;
+}
+
+static enum err watch_open(struct connections *c, unsigned patience_ms)
 {
     if (c->watch && !catalog_is_current(c->watch, c->dir))
         watch_close(c);
-    if (c->watch)
+    if (c->watch) {
+        db_set_busy(c->watch->db, patience_ms);
         return ERR_OK;
-    TRY(catalog_open(c->dir, &c->store, WATCH_BUSY_MS, &c->watch));
+    }
+    TRY(catalog_open(c->dir, &c->store, patience_ms, &c->watch));
     return query_new(c->watch->db, "PRAGMA data_version", &c->version);
 }
 
-static enum err read_anew(struct connections *c, bool *ret_changed)
+static enum err read_anew(struct connections *c)
 {
     struct view *view = calloc(1, sizeof *view);
     if (!view)
@@ -98,29 +120,35 @@ static enum err read_anew(struct connections *c, bool *ret_changed)
         return e;
     }
     view_install(c, view);
-    *ret_changed = true;
     return ERR_OK;
 }
 
-static enum err watch_look(struct connections *c, bool *ret_changed)
+/* Who looks for what is not there asks here each time: one stat answers, as long as the file has rested. */
+static enum err watch_look(struct connections *c, unsigned patience_ms)
 {
-    TRY(watch_open(c));
+    struct stat file;
+    if (stat(c->catalog_path, &file) != 0)
+        return err_errno("no local catalog");
+    if (c->settled && same_stat(&file, &c->seen))
+        return ERR_OK;
+    c->settled = false;
+    TRY(watch_open(c, patience_ms));
     bool row;
     TRY(query_step(c->version, &row));
     int64_t version = row ? query_get(c->version, 0) : -1;
     query_reset(c->version);
-    if (version == c->version_seen)
-        return ERR_OK;
-    TRY(read_anew(c, ret_changed));
+    if (version != c->version_seen)
+        TRY(read_anew(c));
     c->version_seen = version;
+    c->seen = file;
+    c->settled = is_settled(&file);
     return ERR_OK;
 }
 
-void connections_refresh(struct connections *c, bool *ret_changed)
+/* With watching held: let go of here. */
+static enum err refresh_and_unlock(struct connections *c, unsigned patience_ms)
 {
-    bool changed = false;
-    pthread_mutex_lock(&c->watching);
-    enum err e = watch_look(c, &changed);
+    enum err e = watch_look(c, patience_ms);
     if (e != ERR_OK) {
         /* No catalog yet, or a writer is at it: what we have stays good. */
         if (e != ERR_AGAIN)
@@ -131,14 +159,24 @@ void connections_refresh(struct connections *c, bool *ret_changed)
     }
     atomic_store(&c->looked_ns, clock_monotonic_ns());
     pthread_mutex_unlock(&c->watching);
-    *ret_changed = changed;
+    return e == ERR_AGAIN ? e : ERR_OK;
+}
+
+enum err connections_refresh(struct connections *c, unsigned patience_ms, uint64_t *ret_serial)
+{
+    pthread_mutex_lock(&c->watching);
+    enum err e = refresh_and_unlock(c, patience_ms);
+    pthread_mutex_lock(&c->lock);
+    if (ret_serial)
+        *ret_serial = c->view->serial;
+    pthread_mutex_unlock(&c->lock);
+    return e;
 }
 
 void connections_refresh_sometimes(struct connections *c)
 {
-    bool changed;
-    if (clock_monotonic_ns() - atomic_load(&c->looked_ns) >= REFRESH_NS)
-        connections_refresh(c, &changed);
+    if (clock_monotonic_ns() - atomic_load(&c->looked_ns) >= REFRESH_NS && pthread_mutex_trylock(&c->watching) == 0)
+        (void)refresh_and_unlock(c, 0);
 }
 
 /* ---- making and freeing ---- */
@@ -173,11 +211,11 @@ enum err connections_new(const char *dir, const struct uid *store, struct connec
     c->store = *store;
     c->version_seen = -1;
     c->view = calloc(1, sizeof *c->view);
-    if (!c->view || !(c->dir = strdup(dir)) || asprintf(&c->runs_dir, "%s/runs", dir) < 0)
+    if (!c->view || !(c->dir = strdup(dir)) || asprintf(&c->runs_dir, "%s/runs", dir) < 0 ||
+        asprintf(&c->catalog_path, "%s/catalog.db", dir) < 0)
         return err_set(ERR_NOMEM, "no memory for the local index");
     c->view->refs = 1;
-    bool changed;
-    connections_refresh(c, &changed);
+    (void)connections_refresh(c, 0, NULL);
     *ret_connections = TAKE(c);
     return ERR_OK;
 }
@@ -198,6 +236,7 @@ void connections_free(struct connections *c)
     pthread_mutex_destroy(&c->watching);
     free(c->dir);
     free(c->runs_dir);
+    free(c->catalog_path);
     free(c);
 }
 
@@ -314,7 +353,7 @@ enum err connection_catalog(struct connections *c, struct connection *connection
     if (connection->catalog && (!catalog_is_current(connection->catalog, c->dir) || db_damaged(connection->catalog->db)))
         connection_close_catalog(connection);
     if (!connection->catalog) {
-        enum err e = catalog_open(c->dir, &c->store, QUERY_BUSY_MS, &connection->catalog);
+        enum err e = catalog_open(c->dir, &c->store, PATIENCE_MS, &connection->catalog);
         if (e == ERR_CORRUPT)
             connections_distrust(c);
         TRY(e);

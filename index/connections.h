@@ -18,14 +18,15 @@
 #include "fetch/fetch.h"
 #include "index/catalog.h"
 
-enum { CONNECTIONS_MAX = 8 };
+enum { CONNECTIONS_MAX = 8, PATIENCE_MS = 5000 };
 
 struct view {
     unsigned refs;           /* guarded by connections.lock */
+    uint64_t serial;         /* counts up with each view of this process */
     struct uid cache;
     uint32_t pack_base;      /* number = base + row id */
     uint32_t pack_max;       /* the highest row id */
-    struct run_list runs;    /* newest first */
+    struct run_list runs;    /* largest first */
     struct number_list gone;
 };
 
@@ -49,10 +50,11 @@ DEFINE_AUTO_PTR(connections);
 enum err connection_take(struct connections *connections, struct connection **ret_connection);
 void connection_give(struct connections *connections, struct connection *connection);
 
-/* Look whether the catalog changed. *ret_changed: there is another view now. Never fails: what cannot be read now stays as it
- * was. */
-void connections_refresh(struct connections *connections, bool *ret_changed);
-/* The same, unless that was less than 100 ms ago. */
+/* Look whether the catalog changed, waiting as long as that for a writer. ret_serial: of the newest view; may be NULL. Another
+ * than that of the view somebody looked into: look again. ERR_AGAIN: still being written. (No catalog, or a damaged one, is no
+ * error: what was known stays.) */
+enum err connections_refresh(struct connections *connections, unsigned patience_ms, uint64_t *ret_serial);
+/* The same without any waiting, and not if it was done less than 100 ms ago. */
 void connections_refresh_sometimes(struct connections *connections);
 
 /* The i-th run of the view, opened; ERR_NOT_FOUND when it is no more, ERR_CORRUPT. */

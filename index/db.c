@@ -118,6 +118,11 @@ enum err db_open(const char *path, enum db_mode mode, unsigned cache_kib, unsign
     return ERR_OK;
 }
 
+void db_set_busy(struct db *db, unsigned busy_ms)
+{
+    sqlite3_busy_timeout(db->handle, (int)busy_ms);
+}
+
 void db_free(struct db *db)
 {
     if (!db)

@@ -21,6 +21,8 @@ enum db_mode {
 struct db;
 /* cache_kib: pages kept in memory. busy_ms: how long to wait for another process. */
 enum err db_open(const char *path, enum db_mode mode, unsigned cache_kib, unsigned busy_ms, struct db **ret_db);
+/* Wait longer or shorter from now on. */
+void db_set_busy(struct db *db, unsigned busy_ms);
 /* All its queries must be freed before. */
 void db_free(struct db *db);
 DEFINE_AUTO_PTR(db);

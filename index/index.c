@@ -6,19 +6,18 @@
 #include "fetch/base/log.h"
 #include "index/index_inside.h"
 
-enum { COPIES_MAX = 64, LOOKS_MAX = 4, FINDS_BETWEEN_LOOKS = 256 };
+enum { COPIES_MAX = 64, LOOKS_MAX = 16, FINDS_BETWEEN_LOOKS = 256 };
 
 /* A writer that died in a transaction left its journal: whoever holds the lock may roll it back. */
 static void roll_back(struct index *index)
 {
     AUTO(sync_lock) lock = SYNC_LOCK_NONE;
     AUTO_PTR(catalog) catalog = NULL;
-    bool changed;
     enum err e = catalog_open(index->dir, &index->access->head.store, 0, &catalog);
     if (e != ERR_AGAIN || sync_lock_take(index->dir, 0, &lock) != ERR_OK)
         return;
     if (catalog_open_write(index->dir, &index->access->head.store, &catalog) == ERR_OK)
-        connections_refresh(index->connections, &changed);
+        (void)connections_refresh(index->connections, 0, NULL);
 }
 
 enum err index_open(const struct access *access, const char *cache_dir, struct index **ret_index)
@@ -89,7 +88,7 @@ static enum err copy_choose(const struct copies *copies, struct location *ret_lo
     return ERR_OK;
 }
 
-/* Ask the runs, newest first. *ret_sure false: a run could not be asked. */
+/* Ask the runs, largest first. *ret_sure false: a run could not be asked. */
 static enum err ask_runs(struct index *index, struct connection *connection, uint32_t domain, enum chunk_kind kind,
                          const struct chunk_id *id, struct copies *copies, bool *ret_sure)
 {
@@ -116,10 +115,11 @@ static enum err ask_runs(struct index *index, struct connection *connection, uin
 }
 
 static enum err find_once(struct index *index, uint32_t domain, enum chunk_kind kind, const struct chunk_id *id,
-                          const struct location *skip, struct location *ret_location, bool *ret_sure)
+                          const struct location *skip, struct location *ret_location, bool *ret_sure, uint64_t *ret_serial)
 {
     struct connection *connection;
     TRY(connection_take(index->connections, &connection));
+    *ret_serial = connection->view->serial;
     bool look = ++connection->finds % FINDS_BETWEEN_LOOKS == 0;
     struct copies copies;
     copies.view = connection->view;
@@ -137,12 +137,13 @@ enum err index_find(struct index *index, uint32_t domain, enum chunk_kind kind, 
 {
     bool sure = true;
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
-        enum err e = find_once(index, domain, kind, id, skip, ret_location, &sure);
+        uint64_t looked, newest;
+        enum err e = find_once(index, domain, kind, id, skip, ret_location, &sure, &looked);
         if (e != ERR_NOT_FOUND)
             return e;
-        bool changed;
-        connections_refresh(index->connections, &changed);
-        if (!changed)
+        /* Not in what we knew. Did another process change it, or another thread notice? */
+        TRY(connections_refresh(index->connections, PATIENCE_MS, &newest));
+        if (newest == looked)
             break;
     }
     if (!sure)
@@ -274,15 +275,15 @@ enum err index_pack(struct index *index, uint32_t pack, struct fetch_pack *ret_p
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
         struct connection *connection;
         TRY(connection_take(index->connections, &connection));
+        uint64_t looked = connection->view->serial, newest;
         enum err e = pack_in(index, connection, pack, ret_pack);
         connection_give(index->connections, connection);
         if (e == ERR_CORRUPT)
             connections_distrust(index->connections);
         if (e != ERR_NOT_FOUND)
             return e;
-        bool changed;
-        connections_refresh(index->connections, &changed);
-        if (!changed)
+        TRY(connections_refresh(index->connections, PATIENCE_MS, &newest));
+        if (newest == looked)
             break;
     }
     return err_set(ERR_NOT_FOUND, "pack number %u is not known", pack);

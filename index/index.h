@@ -3,12 +3,14 @@
  *
  *     catalog.db        which segments, runs, packs and snapshots there are (rollback journal, short transactions)
  *     runs/<n>.db       chunk locations, sorted, in small blob shards; immutable once renamed into place
+ *     sync.lock         held by the one process that changes the two above
  *
  * All of it is disposable: lost, damaged or of another store, it is set aside and rebuilt from the store. Opening costs nothing
  * that grows with the store. Many processes (mount, backups, commands) share one cache folder at once.
  *
  * Source:  DESIGN 7; docs/format.md sections 9 and 11.
- * Threads: index_find and index_pack from any thread (a connection per thread inside); index_sync from one at a time.
+ * Threads: all functions from any thread; a sync waits for another (of any process) up to a minute, then ERR_AGAIN. Not over a
+ *          fork: open it after.
  */
 #pragma once
 
@@ -32,7 +34,8 @@ struct sync_report {
  * no readable segments, chunk rows come from the packs' own directories. ret_report may be NULL. */
 enum err index_sync(struct index *index, unsigned what, struct sync_report *ret_report);
 
-/* Where a chunk lies. ERR_NOT_FOUND when no segment known names it. skip: a location not wanted again, or NULL. */
+/* Where a chunk lies. ERR_NOT_FOUND when no segment known names it. skip: a location that was no good: the copy after it is
+ * given, round and round, so that asking again with each answer meets all copies; ERR_NOT_FOUND when there is no other. */
 enum err index_find(struct index *index, uint32_t domain, enum chunk_kind kind, const struct chunk_id *id,
                     const struct location *skip, struct location *ret_location);
 /* The same for many ids at once, sorted inside; found[i] tells. For writers. */
@@ -40,7 +43,8 @@ enum err index_find_many(struct index *index, uint32_t domain, enum chunk_kind k
                          bool *ret_found);
 /* A pack by its number; keys malloc'ed for the caller. */
 enum err index_pack(struct index *index, uint32_t pack, struct fetch_pack *ret_pack);
-/* Number and count of all packs: 1 .. index_pack_max; index_pack says ERR_NOT_FOUND for gaps. */
+/* The highest number of a pack: 1 .. index_pack_max; index_pack says ERR_NOT_FOUND for gaps. A number means one pack as long as
+ * this process lives, whatever becomes of the cache. */
 enum err index_pack_max(struct index *index, uint32_t *ret_max);
 /* The guide that fetcher_new wants; borrowed from index. */
 struct fetch_guide index_guide(struct index *index);
@@ -64,7 +68,7 @@ struct snapshot_info {
     uint64_t lane_number;
     struct totals totals;
     struct chunk_id root;
-    char labels[1024];               /* joined by '\n' */
+    char labels[1024];               /* joined by '\n'; as many as fit */
 };
 
 struct service_info {
@@ -83,9 +87,10 @@ enum err index_snapshots(struct index *index, const char *service, snapshot_fn e
 /* One by its name in the mount (unique prefix allowed when exact is false), or "latest" (newest complete, else newest).
  * ERR_NOT_FOUND; ERR_INVALID when a prefix is not unique. */
 enum err index_snapshot(struct index *index, const char *service, const char *name, bool exact, struct snapshot_info *ret);
-/* The newest at or before a time. */
+/* The newest at or before a time, to the nanosecond. */
 enum err index_snapshot_at(struct index *index, const char *service, struct timestamp at, struct snapshot_info *ret);
-/* SERVICE/NAME, SERVICE/latest or SERVICE@WHEN as people type it. */
+/* SERVICE/NAME, SERVICE/latest or SERVICE@WHEN as people type it; a WHEN without a fraction means the whole second, since names
+ * have no fractions. ERR_INVALID for anything else. */
 enum err index_snapshot_parse(struct index *index, const char *text, struct snapshot_info *ret);
 
 /* Did the set of snapshots change since *stamp (by this or another process)? Updates it; cheap enough for every second. */

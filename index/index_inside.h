@@ -42,7 +42,8 @@ enum err sync_one_segment(struct sync *sync, const char *object_name, struct sli
 /* ---- sync_merge.c ---- */
 
 enum { RUNS_MAX = 8 }; /* of one domain and kind, before some are merged */
-enum err sync_merge(struct sync *sync, uint32_t domain, enum chunk_kind kind);
+/* settle: no more will come in this sync; otherwise only what is too much is merged. */
+enum err sync_merge(struct sync *sync, uint32_t domain, enum chunk_kind kind, bool settle);
 
 /* ---- sync_snapshots.c ---- */
 

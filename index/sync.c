@@ -113,7 +113,6 @@ static enum err run_once(struct sync *sync, sync_fn work, void *context)
 static enum err run_sync(struct index *index, sync_fn work, void *context, struct sync_report *ret_report)
 {
     enum err e = ERR_OK;
-    bool changed;
     for (int tries = 0; tries < 3; tries++) {
         struct sync sync = {.index = index, .access = index->access, .lock = SYNC_LOCK_NONE};
         TRY(sync_lock_take(index->dir, LOCK_WAIT_MS, &sync.lock));
@@ -127,7 +126,7 @@ static enum err run_sync(struct index *index, sync_fn work, void *context, struc
         if (e == ERR_OK || (!removed && !sync.rebuild))
             break;
     }
-    connections_refresh(index->connections, &changed);
+    (void)connections_refresh(index->connections, PATIENCE_MS, NULL);
     return e;
 }
 

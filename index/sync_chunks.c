@@ -303,7 +303,14 @@ static enum err batch_flush(struct sync *sync, struct batch *batch)
     for (size_t i = 0; i < batch->count; i++)
         sync->report.segments_new += !batch->items[i]->recovered;
     batch_empty(batch);
-    return sync_merge(sync, batch->domain, batch->kind);
+    return sync_merge(sync, batch->domain, batch->kind, false);
+}
+
+/* The last of a batch, and what remains to be tidied. */
+static enum err batch_finish(struct sync *sync, struct batch *batch)
+{
+    TRY(batch_flush(sync, batch));
+    return sync_merge(sync, batch->domain, batch->kind, true);
 }
 
 static enum err batch_add(struct sync *sync, struct batch *batch, struct intake *take_intake)
@@ -370,7 +377,7 @@ static enum err sync_segments(struct sync *sync, uint32_t domain, enum chunk_kin
         TRY(e);
         TRY(batch_add(sync, &batch, item));
     }
-    TRY(batch_flush(sync, &batch));
+    TRY(batch_finish(sync, &batch));
     sync->report.segments_gone += difference.gone_count;
     return drop_gone(sync, &difference);
 }
@@ -421,8 +428,8 @@ static enum err sync_packs(struct sync *sync, uint32_t domain)
         TRY(e);
         TRY(batch_add(sync, item->segment.kind == CHUNK_TREE ? &tree : &data, item));
     }
-    TRY(batch_flush(sync, &data));
-    TRY(batch_flush(sync, &tree));
+    TRY(batch_finish(sync, &data));
+    TRY(batch_finish(sync, &tree));
     return drop_gone(sync, &difference);
 }
 
@@ -444,5 +451,5 @@ enum err sync_one_segment(struct sync *sync, const char *object_name, struct sli
     TRY(segment_intake(sync, object_name, object, &item));
     AUTO(batch) batch = {.domain = item->segment.domain, .kind = item->segment.kind};
     TRY(batch_add(sync, &batch, item));
-    return batch_flush(sync, &batch);
+    return batch_finish(sync, &batch);
 }

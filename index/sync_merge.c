@@ -5,6 +5,8 @@
 #include "index/index_inside.h"
 #include "index/merge.h"
 
+enum { RUNS_RATIO = 4 };
+
 struct merged {
     struct row_source source; /* first: merge.h hands us this */
     struct run *run;
@@ -41,23 +43,42 @@ static int by_rows(const void *left, const void *right)
     return (a->rows > b->rows) - (a->rows < b->rows);
 }
 
-/* The runs of this domain and kind, small ones first; how many of them to merge. A run joins while it is not larger than twice
- * all before it: so each row is written again only a few times, however many runs come. */
-static size_t choose(struct run_list *list, uint32_t domain, enum chunk_kind kind, size_t *ret_all)
+/* While runs pour in: enough of the small ones that few remain. A run joins while it is not larger than twice all before it, so
+ * each row is written again only a few times. */
+static size_t choose_some(const struct run_info *runs, size_t count)
+{
+    if (count <= RUNS_MAX)
+        return 0;
+    uint64_t sum = runs[0].rows + runs[1].rows;
+    size_t chosen = 2;
+    while (chosen < count && runs[chosen].rows <= 2 * sum)
+        sum += runs[chosen++].rows;
+    return chosen;
+}
+
+/* When all is in: each run shall be larger than RUNS_RATIO times all smaller ones together. So most chunks lie in the largest,
+ * which is asked first, and what misses asks two or three runs and not eight; a large run is written again only when a quarter
+ * of it came anew. */
+static size_t choose_settled(const struct run_info *runs, size_t count)
+{
+    uint64_t sum = count ? runs[0].rows : 0;
+    size_t chosen = 0;
+    for (size_t i = 1; i < count; sum += runs[i++].rows)
+        if (runs[i].rows <= RUNS_RATIO * sum)
+            chosen = i + 1;
+    return chosen ? chosen : choose_some(runs, count);
+}
+
+/* The runs of this domain and kind, small ones first; how many of them to merge. */
+static size_t choose(struct run_list *list, uint32_t domain, enum chunk_kind kind, bool settle)
 {
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++)
         if (list->runs[i].domain == domain && list->runs[i].kind == kind)
             list->runs[count++] = list->runs[i];
-    list->count = *ret_all = count;
-    if (count <= RUNS_MAX)
-        return 0;
+    list->count = count;
     qsort(list->runs, count, sizeof *list->runs, by_rows);
-    uint64_t sum = list->runs[0].rows + list->runs[1].rows;
-    size_t chosen = 2;
-    while (chosen < count && list->runs[chosen].rows <= 2 * sum)
-        sum += list->runs[chosen++].rows;
-    return chosen;
+    return settle ? choose_settled(list->runs, count) : choose_some(list->runs, count);
 }
 
 static enum err merge_open(struct sync *sync, const struct run_info *runs, size_t count, const struct number_list *gone,
@@ -105,14 +126,13 @@ static enum err publish(struct sync *sync, const struct run_info *old, size_t co
     return transaction_commit(&transaction);
 }
 
-enum err sync_merge(struct sync *sync, uint32_t domain, enum chunk_kind kind)
+enum err sync_merge(struct sync *sync, uint32_t domain, enum chunk_kind kind, bool settle)
 {
     AUTO(run_list) runs = {0};
     AUTO(number_list) gone = {0};
     struct run_info run;
-    size_t all;
     TRY(catalog_runs(sync->catalog, &runs));
-    size_t count = choose(&runs, domain, kind, &all);
+    size_t count = choose(&runs, domain, kind, settle);
     if (count == 0)
         return ERR_OK;
     TRY(catalog_gone_packs(sync->catalog, &gone));
@@ -120,7 +140,7 @@ enum err sync_merge(struct sync *sync, uint32_t domain, enum chunk_kind kind)
     if (e == ERR_CORRUPT)
         sync->rebuild = true;
     TRY(e);
-    TRY(publish(sync, runs.runs, count, count == all, &gone, &run));
+    TRY(publish(sync, runs.runs, count, count == runs.count, &gone, &run));
     /* Who has them open keeps them; who comes late looks at the catalog again. */
     for (size_t i = 0; i < count; i++)
         (void)unlink(run_path(sync->index->runs_dir, runs.runs[i].number).text);

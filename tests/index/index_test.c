@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "fetch/base/file.h"
@@ -479,6 +481,58 @@ TEST(an_unreachable_store_loses_nothing)
     CHECK_OK(fetched(&set, "b", 1));
 }
 
+/* ---- threads ---- */
+
+struct looker {
+    struct set *set;
+    atomic_bool *stop;
+    unsigned seen, wrong;
+};
+
+static void *look(void *context)
+{
+    struct looker *l = context;
+    for (unsigned i = 0; !atomic_load(l->stop); i = (i + 1) % 50) {
+        struct location where;
+        struct fetch_pack pack = {0};
+        bool good = find(l->set, CHUNK_DATA, "a", i, &where) == ERR_OK && index_pack(l->set->index, where.pack, &pack) == ERR_OK;
+        free(pack.keys);
+        l->wrong += !good || find(l->set, CHUNK_DATA, "never", i, &where) != ERR_NOT_FOUND;
+        l->seen++;
+    }
+    return NULL;
+}
+
+TEST(threads_look_while_runs_come_and_merge)
+{
+    AUTO(set) set = SET_NONE;
+    pthread_t threads[12];
+    struct looker lookers[12];
+    atomic_bool stop = false;
+    bool synced = true;
+    CHECK_OK(set_open(&set));
+    CHECK_OK(small_store_put_chunks(set.access, CHUNK_DATA, "a", 0, 50, NULL, NULL));
+    CHECK_OK(index_sync(set.index, SYNC_ALL, NULL));
+    for (unsigned i = 0; i < 12; i++) {
+        lookers[i] = (struct looker){&set, &stop, 0, 0};
+        CHECK(pthread_create(&threads[i], NULL, look, &lookers[i]) == 0);
+    }
+    for (unsigned i = 0; i < 25; i++) {
+        synced &= small_store_put_chunks(set.access, CHUNK_DATA, "b", i * 30, 30, NULL, NULL) == ERR_OK;
+        synced &= index_sync(set.index, SYNC_ALL, NULL) == ERR_OK;
+    }
+    atomic_store(&stop, true);
+    unsigned seen = 0, wrong = 0;
+    for (unsigned i = 0; i < 12; i++) {
+        pthread_join(threads[i], NULL);
+        seen += lookers[i].seen;
+        wrong += lookers[i].wrong;
+    }
+    CHECK(synced);
+    CHECK(seen > 0);
+    CHECK_INT(wrong, 0);
+}
+
 /* ---- processes ---- */
 
 /* One process: put a segment, sync, find what it put so far; 6 times. */
@@ -573,5 +627,5 @@ TEST_MAIN(chunks_of_new_segments_are_found_and_fetched, a_second_sync_reads_only
           rows_of_gone_packs_end_with_the_next_merge, many_are_looked_for_at_once, a_writers_own_segment_is_taken_in_at_once,
           a_cache_of_another_store_is_set_aside, a_damaged_catalog_is_begun_anew, a_run_that_was_deleted_is_made_anew,
           a_deleted_cache_folder_comes_back_with_the_next_sync, by_recovery_key_packs_speak_for_themselves,
-          an_unreachable_store_loses_nothing, processes_share_one_cache,
+          an_unreachable_store_loses_nothing, threads_look_while_runs_come_and_merge, processes_share_one_cache,
           another_processs_sync_is_seen_by_a_look_up_that_misses)
