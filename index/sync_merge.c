@@ -61,7 +61,7 @@ static size_t choose_some(const struct run_info *runs, size_t count)
  * of it came anew. */
 static size_t choose_settled(const struct run_info *runs, size_t count)
 {
-    uint64_t sum = count ? runs[0].rows : 0;
+    uint64_t sum = runs[0].rows;
     size_t chosen = 0;
     for (size_t i = 1; i < count; sum += runs[i++].rows)
         if (runs[i].rows <= RUNS_RATIO * sum)
@@ -77,6 +77,8 @@ static size_t choose(struct run_list *list, uint32_t domain, enum chunk_kind kin
         if (list->runs[i].domain == domain && list->runs[i].kind == kind)
             list->runs[count++] = list->runs[i];
     list->count = count;
+    if (count < 2)
+        return 0;
     qsort(list->runs, count, sizeof *list->runs, by_rows);
     return settle ? choose_settled(list->runs, count) : choose_some(list->runs, count);
 }
