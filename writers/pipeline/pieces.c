@@ -322,7 +322,7 @@ static enum err piece_hash_in_turn(struct piece_worker *w, const struct piece *p
     TRY(turn_wait(p, &p->hash_turn, piece->number));
     if (counts) {
         hash_zeros(&p->sha, piece->hole_before);
-        sha256_update(&p->sha, slice_of(w->buffer + p->room_bytes, piece->len));
+        sink_hash(p->sink, &p->sha, slice_of(w->buffer + p->room_bytes, piece->len));
     }
     turn_pass(p, &p->hash_turn);
     return ERR_OK;
@@ -593,7 +593,12 @@ enum err pieces_store(struct sink *sink, struct sink_worker *tree_worker,
     AUTO(pieces)
     p = {.sink = sink, .source = source, .options = options, .tree_worker = tree_worker};
     TRY(pieces_init(&p));
-    TRY(pieces_run(&p, workers));
+    if (options->file_hash)
+        sink_hash_begin(sink);
+    enum err e = pieces_run(&p, workers);
+    if (options->file_hash)
+        sink_hash_end(sink);
+    TRY(e);
     struct pieces_result result = {.length = p.length};
     TRY(list_builder_finish(p.list, &result.content));
     if (options->file_hash)

@@ -134,6 +134,21 @@ void sink_stats(struct sink *sink, struct sink_stats *ret_stats)
     };
 }
 
+void sink_hash_begin(struct sink *sink)
+{
+    upload_along(sink->upload, true);
+}
+
+void sink_hash(struct sink *sink, struct sha256 *sha, struct slice data)
+{
+    upload_hash_along(sink->upload, sha, data);
+}
+
+void sink_hash_end(struct sink *sink)
+{
+    upload_along(sink->upload, false);
+}
+
 static enum err packs_finish(struct sink *sink)
 {
     static const enum chunk_kind kinds[] = {CHUNK_DATA, CHUNK_TREE};

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "fetch/crypto/digest.h"
 #include "writers/session.h"
 
 struct sink_options {
@@ -44,6 +45,14 @@ enum err sink_put(struct sink_worker *worker, const struct slice *chunks, size_t
 
 /* One tree chunk, from the thread that owns the tree worker; fits list_store_fn and tree_store_fn with the worker as context. */
 enum err sink_put_tree(void *worker, struct slice chunk, struct chunk_id *ret_id);
+
+/*
+ * Hash a content in its order: like sha256_update, and packs that wait to be hashed come along at little cost. begin and end
+ * frame the calls for one content.
+ */
+void sink_hash_begin(struct sink *sink);
+void sink_hash(struct sink *sink, struct sha256 *sha, struct slice data);
+void sink_hash_end(struct sink *sink);
 
 /* All packs and segments put and durable. After this only sink_free and sink_stats. Data first, then trees. */
 enum err sink_finish(struct sink *sink);

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "fetch/crypto/digest.h"
 #include "writers/pipeline/pool.h"
 #include "writers/session.h"
 
@@ -23,6 +24,13 @@ DEFINE_AUTO_PTR(upload);
 
 /* Take over a pack that was taken from the pool. Never waits: the pool bounds how many there are. */
 enum err upload_put(struct upload *upload, enum chunk_kind kind, struct pack_builder *pack);
+
+/*
+ * Hash data into sha, and on the way packs that wait to be hashed: two at once cost little more than one (sha_pair.h). While
+ * somebody has said that more such calls will come (begins, and later not), packs wait for them, a tenth of a second at most.
+ */
+void upload_hash_along(struct upload *upload, struct sha256 *sha, struct slice data);
+void upload_along(struct upload *upload, bool begins);
 
 /* Put the segment of all packs not yet in one. No pack of this kind is on its way. */
 enum err upload_segment(struct upload *upload, enum chunk_kind kind);
