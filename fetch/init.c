@@ -1,5 +1,6 @@
 #include "fetch/init.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,8 +102,10 @@ static enum err keystore_make(struct store *keystore, const struct keyring *keys
     uint8_t keyring_key[32];
     char slot[32];
     struct slot_secret secret = {.kind = SLOT_PASSPHRASE, .passphrase = passphrase};
+    uint64_t newest; /* of a keystore whose slots are lost, a keyring may still be there */
+    TRY(keystore_newest(keystore, &newest));
     rand_bytes(keyring_key, sizeof keyring_key);
-    enum err e = keystore_replace(keystore, keys, 0, keyring_key);
+    enum err e = keystore_replace(keystore, keys, newest, keyring_key);
     if (e == ERR_OK)
         e = keystore_add(keystore, &keys->store, keyring_key, &secret, log2_n ? log2_n : SCRYPT_LOG2_N_DEFAULT, "passphrase", slot);
     if (e == ERR_OK)
@@ -111,16 +114,46 @@ static enum err keystore_make(struct store *keystore, const struct keyring *keys
     return e;
 }
 
+/* A folder may hold what no object can be called: photos of somebody's. */
+static enum err refuse_used_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return err_errno("cannot list %s", path);
+    enum err e = ERR_OK;
+    struct dirent *entry;
+    while (e == ERR_OK && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lost+found") != 0)
+            e = err_set(ERR_EXISTS, "%s is not empty: a store needs a place of its own", path);
+    closedir(folder);
+    return e;
+}
+
 static enum err refuse_used(struct store *store)
 {
     AUTO(name_list) names = {0};
     TRY(store_names(store, "", &names));
     if (names.count == 0)
-        return ERR_OK;
+        return store_local_path(store) ? refuse_used_folder(store_local_path(store)) : ERR_OK;
     for (size_t i = 0; i < names.count; i++)
         if (strcmp(names.names[i], "yore") == 0)
             return err_set(ERR_EXISTS, "there is a store at %s already", store->url);
     return err_set(ERR_EXISTS, "%s is not empty (%s ...): a store needs a place of its own", store->url, names.names[0]);
+}
+
+/* The keys of another store may not be mixed with ours. */
+static enum err refuse_used_keystore(const char *url)
+{
+    AUTO_PTR(store) keystore = NULL;
+    AUTO(name_list) slots = {0};
+    uint64_t newest;
+    enum err e = store_open(url, false, &keystore);
+    if (e == ERR_NO_STORE)
+        return ERR_OK;
+    TRY(e);
+    TRY(keystore_newest(keystore, &newest));
+    TRY(store_names(keystore, "slot-", &slots));
+    return newest || slots.count ? err_set(ERR_EXISTS, "there is a keystore at %s already", keystore->url) : ERR_OK;
 }
 
 static enum err url_of_keystore(const struct init_options *options, const struct uid *store, struct init_result *result)
@@ -155,6 +188,7 @@ enum err store_init(const struct init_options *options, enum err (*save_recovery
         TRY(refuse_used(store));
     else if (e != ERR_NO_STORE)
         return e;
+    TRY(refuse_used_keystore((const char *)result.keystore_url.data));
     TRY(keyring_generate(&result.store, &keys, recovery_secret));
     e = recovery_text_make(&result.store, recovery_secret, &text);
     explicit_bzero(recovery_secret, sizeof recovery_secret);
@@ -225,10 +259,11 @@ static enum err next_epoch(const struct access *access, uint32_t domain)
     return put_epoch(store, keys, d, &previous);
 }
 
-static enum err rebuild(struct store *store, struct store *keystore, const char *store_url, const uint8_t recovery_secret[32],
+static enum err rebuild(struct store *store, const char *store_url, const char *keystore_url, const uint8_t recovery_secret[32],
                         struct slice passphrase, unsigned log2_n)
 {
     AUTO_PTR(access) access = NULL;
+    AUTO_PTR(store) keystore = NULL;
     struct access_request request = {.store_url = store_url, .secret.kind = SLOT_RECOVERY};
     memcpy(request.secret.key, recovery_secret, 32);
     enum err e = access_open(&request, &access);
@@ -237,6 +272,7 @@ static enum err rebuild(struct store *store, struct store *keystore, const char 
     struct keyring *keys = access->keys;
     if (!keys->has_admin)
         return err_set(ERR_CORRUPT, "%s: its recovery/ record lacks the admin key", store->url);
+    TRY(store_open(keystore_url, true, &keystore)); /* now that the recovery key proved right */
     TRY(sign_generate(&keys->signing));
     keys->has_signing = true;
     keys->roles = ROLES_ALL;
@@ -271,12 +307,10 @@ enum err keystore_recover(const char *store_url, const char *keystore_url, const
             explicit_bzero(&recovery, sizeof recovery);
             return e;
         }
-    } else if (e == ERR_NO_STORE) {
-        TRY(store_open((const char *)ret_keystore_url->data, true, &keystore));
-    } else {
+    } else if (e != ERR_NO_STORE) {
         return e;
     }
     explicit_bzero(&recovery, sizeof recovery);
     *ret_rebuilt = true;
-    return rebuild(store, keystore, store_url, recovery_secret, passphrase, scrypt_log2_n);
+    return rebuild(store, store_url, (const char *)ret_keystore_url->data, recovery_secret, passphrase, scrypt_log2_n);
 }

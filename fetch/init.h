@@ -26,7 +26,7 @@ void init_result_clear(struct init_result *result);
 /*
  * Make a store. save_recovery gets the text of the recovery file before anything is written; its error stops all. The `yore`
  * object is put last: a store exists whole or not at all.
- *   ERR_EXISTS  there is something at that place already
+ *   ERR_EXISTS  there is something at that place already, or a keystore where the keys should go
  */
 enum err store_init(const struct init_options *options, enum err (*save_recovery)(void *context, struct slice text),
                     void *context, struct init_result *ret_result);

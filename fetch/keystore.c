@@ -53,23 +53,46 @@ enum err keystore_list(struct store *keystore, const struct uid *store, struct k
     return ERR_OK;
 }
 
-/* The keyring with the highest number. */
-static enum err keyring_newest(struct store *keystore, const struct uid *store, struct keystore_opened *opened)
+enum err keystore_newest(struct store *keystore, uint64_t *ret_number)
 {
     AUTO(name_list) names = {0};
     TRY(store_names(keystore, "keyring-", &names));
-    uint64_t newest = 0;
+    *ret_number = 0;
     for (size_t i = 0; i < names.count; i++)
-        if (keyring_number(names.names[i]) > newest)
-            newest = keyring_number(names.names[i]);
-    if (newest == 0)
-        return err_set(ERR_NO_KEY, "keystore %s holds no keyring", keystore->url);
+        if (keyring_number(names.names[i]) > *ret_number)
+            *ret_number = keyring_number(names.names[i]);
+    return ERR_OK;
+}
+
+static enum err keyring_get(struct store *keystore, const struct uid *store, uint64_t number, const uint8_t keyring_key[32],
+                            struct keyring **ret_keys)
+{
     AUTO(buf) object = BUF_EMPTY;
-    struct object_name name = keyring_name(newest);
+    struct object_name name = keyring_name(number);
     TRY(store_get_all(keystore, name.text, RECORD_MAX_BYTES, &object));
-    enum err e = keyring_open(buf_slice(&object), store, newest, opened->keyring_key, &opened->keys);
-    opened->number = newest;
-    return err_add(e, "keystore %s: %s", keystore->url, name.text);
+    return err_add(keyring_open(buf_slice(&object), store, number, keyring_key, ret_keys), "keystore %s: %s", keystore->url, name.text);
+}
+
+/* The newest keyring that the keyring key opens: one that is damaged, or of another key, hides no older one. */
+static enum err keyring_find(struct store *keystore, const struct uid *store, struct keystore_opened *opened)
+{
+    AUTO(name_list) names = {0};
+    struct err_note newest = {0};
+    TRY(keystore_newest(keystore, &opened->number));
+    TRY(store_names(keystore, "keyring-", &names));
+    for (size_t i = names.count; i-- > 0;) {
+        uint64_t number = keyring_number(names.names[i]);
+        if (number == 0)
+            continue;
+        enum err e = keyring_get(keystore, store, number, opened->keyring_key, &opened->keys);
+        if (e == ERR_INVALID) /* it names another store, where our slot lies beside it: damage, or somebody's mixing */
+            e = err_set(ERR_CORRUPT, "%s", err_text());
+        if (e != ERR_AUTH && e != ERR_CORRUPT)
+            return e;
+        if (!newest.code)
+            err_take(e, &newest);
+    }
+    return newest.code ? err_raise(&newest) : err_set(ERR_NO_KEY, "keystore %s holds no keyring", keystore->url);
 }
 
 enum err keystore_open(struct store *keystore, const struct uid *store, const struct slot_secret *secret,
@@ -98,7 +121,7 @@ enum err keystore_open(struct store *keystore, const struct uid *store, const st
             e = slot_open(buf_slice(&object), store, secret, opened.keyring_key);
         if (e == ERR_OK) {
             snprintf(opened.slot, sizeof opened.slot, "%.31s", names.names[i]);
-            TRY(keyring_newest(keystore, store, &opened));
+            TRY(keyring_find(keystore, store, &opened));
             *ret_opened = opened;
             return ERR_OK;
         }
@@ -172,14 +195,28 @@ enum err keystore_remove(struct store *keystore, const struct uid *store, const 
     return store_remove(keystore, slot);
 }
 
+/* A crash may have left more than one. */
+static enum err remove_older(struct store *keystore, const struct uid *store, uint64_t number, const uint8_t keyring_key[32])
+{
+    AUTO(name_list) names = {0};
+    TRY(store_names(keystore, "keyring-", &names));
+    for (size_t i = 0; i < names.count; i++) {
+        AUTO_PTR(keyring) keys = NULL;
+        uint64_t older = keyring_number(names.names[i]);
+        if (older == 0 || older >= number)
+            continue;
+        if (keyring_get(keystore, store, older, keyring_key, &keys) == ERR_OK)
+            TRY(store_remove(keystore, names.names[i]));
+    }
+    return ERR_OK;
+}
+
 enum err keystore_replace(struct store *keystore, const struct keyring *keys, uint64_t number, const uint8_t keyring_key[32])
 {
-    AUTO(buf) object = BUF_EMPTY, again = BUF_EMPTY;
+    AUTO(buf) object = BUF_EMPTY;
     AUTO_PTR(keyring) opened = NULL;
     TRY(keyring_seal(keys, number + 1, keyring_key, &object));
-    struct object_name name = keyring_name(number + 1), old = keyring_name(number);
-    TRY(store_put(keystore, name.text, buf_slice(&object), true));
-    TRY(store_get_all(keystore, name.text, RECORD_MAX_BYTES, &again));
-    TRY(keyring_open(buf_slice(&again), &keys->store, number + 1, keyring_key, &opened));
-    return number ? store_remove(keystore, old.text) : ERR_OK;
+    TRY(store_put(keystore, keyring_name(number + 1).text, buf_slice(&object), true));
+    TRY(keyring_get(keystore, &keys->store, number + 1, keyring_key, &opened));
+    return remove_older(keystore, &keys->store, number + 1, keyring_key);
 }

@@ -207,7 +207,7 @@ void domain_encode(const struct domain_keys *domain, bool with_recovery, bool wi
     fields_put_varint(ret_fields, DOMAIN_ERASABLE, true, domain->erasable);
 }
 
-enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields)
+enum err keyring_encode_all(const struct keyring *keys, bool rebuilt_may_read, struct buf *ret_fields)
 {
     AUTO_SECRET_BUF fields = BUF_EMPTY;
     TRY(buf_reserve(&fields, keyring_encoded_max(keys)));
@@ -220,7 +220,10 @@ enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields)
         const struct domain_keys *domain = &keys->domains[i];
         AUTO_SECRET_BUF value = BUF_EMPTY;
         TRY(buf_reserve(&value, domain_encoded_max(domain)));
-        domain_encode(domain, domain->erasable, true, &value);
+        const struct epoch_keys *first = domain->epochs;
+        bool rebuilt = domain->epoch_count == 0 || first->epoch > 1 ||
+                       !(key_is_held(first->data.secret) || key_is_held(first->tree.secret));
+        domain_encode(domain, domain->erasable || (rebuilt && rebuilt_may_read), true, &value);
         TRY(buf_check(&value));
         fields_put(&fields, FIELD_DOMAIN, true, buf_slice(&value));
     }
@@ -230,6 +233,11 @@ enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields)
     TRY(buf_check(&fields));
     buf_move(ret_fields, &fields);
     return ERR_OK;
+}
+
+enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields)
+{
+    return keyring_encode_all(keys, false, ret_fields);
 }
 
 /* ---- from bytes ---- */

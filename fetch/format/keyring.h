@@ -53,8 +53,8 @@ enum err keyring_generate(const struct uid *store, struct keyring **ret_keyring,
 enum { KEYRING_MAX_DOMAINS = 1024, KEYRING_MAX_EPOCHS = 100000 /* of all domains */ };
 
 /* The fields of docs/format.md 6.2 (the inside of the block), to seal (plain bytes full of secrets: buf_wipe them), and back.
- * The recovery secret of a domain that is not erasable is left out: it belongs sealed to R (record.h, recovery_encode) and
- * nowhere else. Unknown ignorable fields are not kept. decode: ERR_CORRUPT, ERR_UNSUPPORTED. */
+ * The recovery secret of a domain that is not erasable is left out: it belongs sealed to R (record.h, recovery_encode), and
+ * in a keystore made again by the recovery key (slot.h, keyring_seal). Unknown ignorable fields are not kept. decode: ERR_CORRUPT, ERR_UNSUPPORTED. */
 enum err keyring_encode(const struct keyring *keys, struct buf *ret_fields);
 enum err keyring_decode(const struct uid *store, struct slice fields, struct keyring **ret_keyring);
 

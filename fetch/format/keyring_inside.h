@@ -17,6 +17,13 @@ size_t domain_encoded_max(const struct domain_keys *domain);
 size_t keyring_encoded_max(const struct keyring *keys);
 
 /*
+ * keyring_encode, for a keystore. rebuilt_may_read: a domain whose first epochs are gone (the keystore was lost and made again by the
+ * recovery key) keeps its recovery secret; nothing else opens what is older, and with the epochs' secrets the keystore could
+ * read all of it before.
+ */
+enum err keyring_encode_all(const struct keyring *keys, bool rebuilt_may_read, struct buf *ret_fields);
+
+/*
  * One domain's fields (6.2, field 4), without total length, appended to ret_fields.
  *   with_recovery  the recovery secret too, if held
  *   with_epochs    the epochs too

@@ -16,10 +16,10 @@ static const char role_magic[8] = {'Y', 'O', 'R', 'E', 'R', 'O', 'L', 'E'};
 enum { KEYRING_HEAD_BYTES = 68 };
 
 /* The keyring's fields with their total length: what is sealed. */
-static enum err block_encode(const struct keyring *keys, struct buf *ret_block)
+static enum err block_encode(const struct keyring *keys, bool rebuilt_may_read, struct buf *ret_block)
 {
     AUTO_SECRET_BUF fields = BUF_EMPTY, block = BUF_EMPTY;
-    TRY(keyring_encode(keys, &fields));
+    TRY(keyring_encode_all(keys, rebuilt_may_read, &fields));
     TRY(buf_reserve(&block, fields.len + 10));
     fields_seal(&block, &fields);
     TRY(buf_check(&block));
@@ -57,7 +57,7 @@ static enum err head_take(struct cursor *c, const char object_magic[8], const ch
 enum err keyring_seal(const struct keyring *keys, uint64_t number, const uint8_t keyring_key[32], struct buf *ret_object)
 {
     AUTO_SECRET_BUF block = BUF_EMPTY;
-    TRY(block_encode(keys, &block));
+    TRY(block_encode(keys, true, &block));
     size_t sealed_len = block.len + AEAD_TAG_BYTES;
     if (sealed_len > RECORD_MAX_BYTES - KEYRING_HEAD_BYTES)
         return err_set(ERR_INVALID, "a keyring of %zu bytes is too large: at most %d", sealed_len, RECORD_MAX_BYTES);
@@ -115,7 +115,7 @@ enum err role_file_seal(const struct keyring *keys, struct buf *ret_object)
 {
     AUTO_SECRET_BUF block = BUF_EMPTY, object = BUF_EMPTY;
     uint8_t digest[SHA256_BYTES];
-    TRY(block_encode(keys, &block));
+    TRY(block_encode(keys, false, &block));
     TRY(buf_reserve(&object, 32 + block.len + sizeof digest));
     head_put(role_magic, &keys->store, &object);
     buf_put_slice(&object, buf_slice(&block));

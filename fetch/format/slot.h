@@ -36,7 +36,8 @@ enum err slot_parse(struct slice object, struct slot_info *ret_info);
 /* ERR_DENIED not this slot's secret (or not its kind) · ERR_CORRUPT damaged · ERR_UNSUPPORTED · ERR_INVALID of another store */
 enum err slot_open(struct slice object, const struct uid *store, const struct slot_secret *secret, uint8_t ret_keyring_key[32]);
 
-/* keyring-<n> objects. open: ERR_AUTH damaged, forged, or of another keyring key · ERR_CORRUPT malformed, or not that number ·
+/* keyring-<n> objects. seal: as keyring_encode, but a domain whose first epochs are not held keeps its recovery secret, since only
+ * that opens older packs. open: ERR_AUTH damaged, forged, or of another keyring key · ERR_CORRUPT malformed, or not that number ·
  * ERR_UNSUPPORTED · ERR_INVALID of another store */
 enum err keyring_seal(const struct keyring *keys, uint64_t number, const uint8_t keyring_key[32], struct buf *ret_object);
 enum err keyring_open(struct slice object, const struct uid *store, uint64_t number, const uint8_t keyring_key[32],
