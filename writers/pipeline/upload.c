@@ -12,7 +12,7 @@ enum { SEGMENT_PACKS = 8 };
 
 enum { THREADS_MAX = 64 };
 #define IDLE_NS (UINT64_C(60) * 1000000000) /* an idle uploader looks after the heartbeat */
-#define ALONG_NS (UINT64_C(100) * 1000000)  /* how long a pack waits for company */
+#define ALONG_NS (UINT64_C(1000) * 1000000) /* how long a pack waits for company */
 
 /*
  * A closed pack. Somebody must hash it: whoever hashes something else at the time does it on the

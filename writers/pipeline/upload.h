@@ -27,7 +27,7 @@ enum err upload_put(struct upload *upload, enum chunk_kind kind, struct pack_bui
 
 /*
  * Hash data into sha, and on the way packs that wait to be hashed: two at once cost little more than one (sha_pair.h). While
- * somebody has said that more such calls will come (begins, and later not), packs wait for them, a tenth of a second at most.
+ * somebody has said that more such calls will come (begins, and later not), packs wait for them, a second at most.
  */
 void upload_hash_along(struct upload *upload, struct sha256 *sha, struct slice data);
 void upload_along(struct upload *upload, bool begins);
