@@ -187,11 +187,11 @@ TEST(damage_of_what_the_recovery_key_needs_is_told_by_name)
 {
     AUTO(made) made = MADE_NONE;
     CHECK_OK(made_new(&made, false));
-    CHECK_CALL(check_damage_of(&made, "yore", 3, made_open_recovery));
-    CHECK_CALL(check_damage_of(&made, "config/", 11, made_open_recovery));
-    CHECK_CALL(check_damage_of(&made, "certs/", 11, made_open_recovery));
+    CHECK_CALL(check_damage_of(&made, "yore", 7, made_open_recovery));
+    CHECK_CALL(check_damage_of(&made, "config/", 19, made_open_recovery));
+    CHECK_CALL(check_damage_of(&made, "certs/", 19, made_open_recovery));
     CHECK_CALL(check_damage_of(&made, "recovery/", 17, made_open_recovery));
-    CHECK_CALL(check_damage_of(&made, "epochs/", 11, made_open_recovery));
+    CHECK_CALL(check_damage_of(&made, "epochs/", 17, made_open_recovery));
 }
 
 TEST(damage_of_slot_and_keyring_is_told_by_name)
@@ -204,8 +204,8 @@ TEST(damage_of_slot_and_keyring_is_told_by_name)
     CHECK_OK(store_open(made.keystore_url, false, &keystore));
     CHECK_OK(keystore_list(keystore, &made.id, &slots, &count));
     CHECK_INT(count, 2);
-    CHECK_CALL(check_damage(&made, slots[slots[0].info.kind == SLOT_PASSPHRASE ? 0 : 1].name, 13, by_passphrase));
-    CHECK_CALL(check_damage(&made, "keyring-0000000001", 47, by_passphrase));
+    CHECK_CALL(check_damage(&made, slots[slots[0].info.kind == SLOT_PASSPHRASE ? 0 : 1].name, 17, by_passphrase));
+    CHECK_CALL(check_damage(&made, "keyring-0000000001", 97, by_passphrase));
 }
 
 TEST(what_is_missing_is_told_by_name)
@@ -300,7 +300,7 @@ TEST(an_epoch_newer_than_the_keys_is_sealed_to)
     CHECK_INT(epoch, 2);
     CHECK_MEM(access->keys->domains[0].epochs[1].data.public, made_epoch.data.public, 32);
     CHECK_ERR(ERR_NO_KEY, pack_key_open_epoch(access->keys, 1, CHUNK_DATA, &origin, 2, sealed, opened));
-    CHECK_CALL(check_damage(&made, name_epoch(1, 2).text, 31, by_passphrase));
+    CHECK_CALL(check_damage(&made, name_epoch(1, 2).text, 31, made_open_recovery));
 }
 
 TEST(an_epoch_under_another_number_or_signed_by_anybody_is_refused)
