@@ -413,8 +413,8 @@ enum err session_commit(struct session *s, struct envelope *envelope,
     struct object_name name = name_envelope(s->domain->id, &tag, s->time.secs, &sha256);
 
     TRY(store_put(s->access->store, name.text, buf_slice(&object), true));
-    TRY(fence_look(
-        s)); /* only after the put: whoever fenced us before that may not have seen the snapshot */
+    /* Only after the put: whoever fenced us before it may not have seen the snapshot. */
+    TRY(fence_look(s));
 
     struct snapshot_info info;
     info_fill(envelope, name.text, &sha256, &info);

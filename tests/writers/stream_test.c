@@ -234,6 +234,13 @@ TEST(whichever_put_fails_no_snapshot_is_seen_and_the_error_comes_back)
             CHECK_INT(e, ERR_FULL);
             CHECK(strstr(err_text(), "told to fail"));
             CHECK_CALL(check_no_snapshot(&world));
+            /* A tree that others may find stands on data that they find; and rows on packs. */
+            size_t packs, data, trees;
+            CHECK_OK(world_count(&world, "packs/", &packs));
+            CHECK_OK(world_count(&world, "index/00000001/d/", &data));
+            CHECK_OK(world_count(&world, "index/00000001/t/", &trees));
+            CHECK(data <= packs && trees <= data);
+            CHECK(data == 0 || packs == 2);
         }
         store_mem_fail(world.access->store, "p", -1, ERR_OK);
     }

@@ -190,20 +190,34 @@ TEST(chunks_end_where_the_cut_of_the_whole_stream_says)
 {
     AUTO(scene) scene = {.index = NULL};
     AUTO(buf) data = BUF_EMPTY;
-    AUTO(cut_ends) expected = CUT_ENDS_EMPTY, got = CUT_ENDS_EMPTY;
+    AUTO(cut_ends) found = CUT_ENDS_EMPTY, expected = CUT_ENDS_EMPTY, got = CUT_ENDS_EMPTY;
     AUTO_PTR(cut_scanner) scanner = NULL;
     struct cut_keys keys;
+    const struct cut_params params = {4 * KIB, 16 * KIB, 64 * KIB};
     put_random(&data, 17 * MIB, 3);
     CHECK_OK(scene_new(&scene));
     CHECK_OK(cut_keys_init(scene.world.access->keys->domains[0].k_cut, &keys));
     CHECK_OK(cut_scanner_new(&keys, &scanner));
-    struct cut_params params = {4 * KIB, 16 * KIB, 64 * KIB};
-    CHECK_OK(cut_buffer(scanner, buf_slice(&data), params, &expected));
+    /* Leave out bytes at the beginning, so that a chunk ends 20 bytes behind the seam of two
+     * pieces: to see that, one must look back over it. */
+    CHECK_OK(cut_buffer(scanner, buf_slice(&data), params, &found));
+    size_t behind = 0;
+    while (found.at[behind] < 8 * MIB + 20)
+        behind++;
+    size_t left_out = (size_t)found.at[behind] - (8 * MIB + 20);
+    struct slice shifted = slice_of(data.data + left_out, data.len - left_out);
+    CHECK_OK(cut_buffer(scanner, shifted, params, &expected));
+    bool at_seam = false;
+    for (size_t i = 0; i < expected.count; i++)
+        at_seam = at_seam || expected.at[i] == 8 * MIB + 20;
+    CHECK(at_seam);
 
-    struct memory m = {.bytes = buf_slice(&data), .shown = data.len};
-    struct piece_source source = file_source(&m);
-    struct pieces_result result;
+    struct memory m = {.bytes = shifted, .shown = shifted.len, .mouthful = 100000};
+    struct piece_source source = file_source(&m), stream = stream_source(&m);
+    struct pieces_result result, of_stream;
     CHECK_OK(store(&scene, &source, CUT_STREAM, 2, &result));
+    CHECK_OK(store(&scene, &stream, CUT_STREAM, 2, &of_stream));
+    CHECK_CALL(check_same_content(&of_stream, &result));
     struct fetch_guide guide = index_guide(scene.index);
     struct fetch_options options = {.frames_bytes = 8 * MIB};
     AUTO_PTR(fetcher) fetcher = NULL;

@@ -228,6 +228,29 @@ TEST(equal_chunks_of_many_workers_are_stored_once)
     CHECK_INT(stats.known_chunks, (WORKERS - 1) * 200);
 }
 
+TEST(equal_chunks_of_one_call_are_stored_once)
+{
+    AUTO(world) world = WORLD_NONE;
+    AUTO_PTR(index) index = NULL;
+    AUTO_PTR(session) session = NULL;
+    AUTO_PTR(sink) sink = NULL;
+    AUTO_PTR(sink_worker) worker = NULL;
+    struct sink_options options = {.level = 1};
+    struct slice chunks[] = {slice_str("the same"), slice_str("another"), slice_str("the same")};
+    struct chunk_id ids[3];
+    CHECK_OK(world_new(&world, WORLD_MEMORY));
+    CHECK_OK(world_index(&world, "a", &index));
+    CHECK_OK(begin(&world, index, "s", &session));
+    CHECK_OK(sink_new(session, &options, &sink));
+    CHECK_OK(sink_worker_new(sink, CHUNK_DATA, &worker));
+    CHECK_OK(sink_put(worker, chunks, 3, ids));
+    struct sink_stats stats;
+    sink_stats(sink, &stats);
+    CHECK_INT(stats.known_chunks, 1);
+    CHECK_INT(stats.new_bytes, 15);
+    CHECK_OK(sink_worker_finish(worker));
+}
+
 TEST(a_chunk_larger_than_a_frame_is_a_frame_of_its_own)
 {
     AUTO(world) world = WORLD_NONE;
@@ -301,6 +324,6 @@ TEST(a_worker_given_up_with_chunks_stops_the_sink)
 
 TEST_MAIN(a_chunk_is_stored_once_and_read_back, a_second_session_finds_what_the_first_stored,
           two_sessions_at_once_both_store_whole, workers_share_few_packs_in_little_memory,
-          equal_chunks_of_many_workers_are_stored_once,
+          equal_chunks_of_many_workers_are_stored_once, equal_chunks_of_one_call_are_stored_once,
           a_chunk_larger_than_a_frame_is_a_frame_of_its_own,
           a_put_that_fails_stops_all_with_its_error, a_worker_given_up_with_chunks_stops_the_sink)
