@@ -295,6 +295,18 @@ enum err access_find_writer(const struct access *a, const struct uid *key_id, co
     return ERR_OK;
 }
 
+enum err access_find_signer(const struct access *a, const struct uid *key_id, const uint8_t **ret_public)
+{
+    for (size_t i = 0; i < a->admin_count; i++) {
+        struct uid admin = key_id_of(a->admins[i]);
+        if (memcmp(admin.bytes, key_id->bytes, sizeof admin.bytes) != 0)
+            continue;
+        *ret_public = a->admins[i];
+        return ERR_OK;
+    }
+    return access_find_writer(a, key_id, ret_public);
+}
+
 enum err access_check_writer(const struct access *a, const struct uid *key_id, uint32_t domain, const char *service, int64_t at_secs)
 {
     const struct cert_entry *entry = cert_find(a, key_id);

@@ -54,6 +54,8 @@ enum err access_admin_record(const struct access *access, const char *name, enum
 
 /* The signing key behind a key id, verified by an admin; ERR_AUTH "no certificate for ...". */
 enum err access_find_writer(const struct access *access, const struct uid *key_id, const uint8_t **ret_public);
+/* The key behind the signer of any record: an admin's, or a certified writer's. ERR_AUTH. */
+enum err access_find_signer(const struct access *access, const struct uid *key_id, const uint8_t **ret_public);
 /* May that writer write this service? ERR_AUTH when its certificate says no. */
 enum err access_check_writer(const struct access *access, const struct uid *key_id, uint32_t domain, const char *service,
                              int64_t at_secs);

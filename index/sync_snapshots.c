@@ -121,12 +121,10 @@ static enum err check_forget(struct sync *sync, struct hider *hider)
 {
     AUTO(buf) object = BUF_EMPTY;
     struct record record;
-    const uint8_t *signer = sync->access->head.first_admin;
-    struct uid admin = key_id_of(signer);
+    const uint8_t *signer;
     TRY(store_get_all(sync->access->store, hider->object, RECORD_MAX_BYTES, &object));
     TRY(record_parse(buf_slice(&object), &record));
-    if (memcmp(record.signer.bytes, admin.bytes, sizeof admin.bytes) != 0)
-        TRY(access_find_writer(sync->access, &record.signer, &signer));
+    TRY(access_find_signer(sync->access, &record.signer, &signer));
     TRY(record_verify(buf_slice(&object), signer));
     if (record.type != RECORD_FORGET || memcmp(record.store.bytes, sync->access->head.store.bytes, 16) != 0)
         return err_set(ERR_CORRUPT, "another record in its place");

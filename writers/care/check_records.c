@@ -61,15 +61,7 @@ static enum err session_of(const struct record *record, uint32_t field, struct u
 static enum err signer_check(struct check *c, struct slice object, const struct record *record)
 {
     const uint8_t *public;
-    struct uid admin = key_id_of(c->access->head.first_admin);
-    if (memcmp(admin.bytes, record->signer.bytes, 16) == 0)
-        return record_verify(object, c->access->head.first_admin);
-    for (size_t i = 0; i < c->access->config.admin_count; i++) {
-        struct uid other = key_id_of(c->access->config.admins[i]);
-        if (memcmp(other.bytes, record->signer.bytes, 16) == 0)
-            return record_verify(object, c->access->config.admins[i]);
-    }
-    TRY(access_find_writer(c->access, &record->signer, &public));
+    TRY(access_find_signer(c->access, &record->signer, &public));
     return record_verify(object, public);
 }
 
