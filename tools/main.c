@@ -182,7 +182,8 @@ int main(int argc, char **argv)
 {
     /* Frames and pieces come and go by the thousand: let the heap keep them instead of mapping each anew. */
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_ARENA_MAX, 4); /* a heap a thread would keep what each once needed */
     signal(SIGPIPE, SIG_IGN);
     secret_no_core_dumps();
 
