@@ -64,7 +64,7 @@ enum err restore_entry_failed(struct restore *r, const struct trail *trail, stru
         return err_raise(&note);
     }
     default:
-        atomic_fetch_add(&r->failed, 1);
+        atomic_fetch_add(code == ERR_UNSUPPORTED ? &r->newer : &r->failed, 1);
         restore_tell(r, RESTORE_FAILED, trail, name, code);
         return ERR_OK;
     }
@@ -550,6 +550,7 @@ static void report_fill(const struct restore *r, struct restore_report *report)
         .clashes = r->clashes,
         .damaged = r->damaged,
         .failed = r->failed,
+        .newer = r->newer,
         .owners_not_set = r->owners_not_set,
         .devices_not_made = r->devices_not_made,
         .xattrs_refused = r->xattrs_refused,

@@ -70,6 +70,7 @@ struct restore_report {
     uint64_t unchanged; /* OVERWRITE_CHANGED: files left as they were */
     uint64_t removed;
     uint64_t clashes, damaged, failed;
+    uint64_t newer;                      /* left out: they need a newer version of the program */
     uint64_t owners_not_set; /* for lack of the right; so are set-id bits then */
     uint64_t devices_not_made;
     uint64_t xattrs_refused;     /* for lack of the right */

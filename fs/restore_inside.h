@@ -65,7 +65,7 @@ struct restore {
     atomic_uint_fast64_t progress_ns; /* of the last call */
 
     atomic_uint_fast64_t files, dirs, others, linked, bytes, unchanged, removed, clashes, damaged,
-        failed, owners_not_set, devices_not_made, xattrs_refused, attributes_not_set, entries;
+        failed, newer, owners_not_set, devices_not_made, xattrs_refused, attributes_not_set, entries;
     uint64_t total_entries, total_bytes;
 };
 

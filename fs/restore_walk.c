@@ -76,8 +76,8 @@ static void dry_entry(struct walk *w, const struct node *node)
 static enum err entry_add(struct walk *w, const struct node *node)
 {
     struct restore *r = w->restore;
-    if (node->entry.kind == 0) {
-        enum err e = err_set(ERR_CORRUPT, "its entry is damaged, or of a newer version");
+    if (node->entry.kind == 0) { /* the page is as it was written: by who knows more than we do */
+        enum err e = err_set(ERR_UNSUPPORTED, "it needs a newer version of yore");
         return restore_entry_failed(r, w->folder->trail, node->entry.name, e);
     }
     if (!r->options->dry_run)

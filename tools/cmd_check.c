@@ -61,10 +61,10 @@ static void show_finding(void *context, const struct check_finding *f)
         return;
     wipe_line(s);
     if (f->what == CHECK_TOUCHED) {
-        printf("touched: %s/%s: ", f->snapshot->service, f->snapshot->name);
+        printf("%s: %s/%s: ", f->code == ERR_UNSUPPORTED ? "newer" : "touched", f->snapshot->service, f->snapshot->name);
         print_name(stdout, f->path.len ? f->path : slice_str("."));
     } else {
-        printf("%s: %s", f->what == CHECK_DAMAGE ? "damaged" : "note", f->object);
+        printf("%s: %s", f->what == CHECK_NOTE ? "note" : f->code == ERR_UNSUPPORTED ? "newer" : "damaged", f->object);
     }
     fputs(": ", stdout);
     print_name(stdout, slice_str(f->text));
@@ -95,7 +95,7 @@ static enum err print_report(const struct showing *s, const struct check_report 
             {"packs", r->packs},             {"snapshots", r->snapshots},   {"chunk_rows", r->chunk_rows},
             {"tree_chunks", r->tree_chunks}, {"files", r->files},           {"packs_read", r->packs_read},
             {"bytes_read", r->bytes_read},   {"chunks_read", r->chunks_read}, {"damaged", r->damaged},
-            {"touched", r->touched},         {"orphans", r->orphans},       {"orphan_bytes", r->orphan_bytes},
+            {"touched", r->touched},         {"newer", r->newer},         {"orphans", r->orphans},       {"orphan_bytes", r->orphan_bytes},
         };
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             json_object_set_new(o, all[i].key, json_integer((json_int_t)all[i].value));
@@ -114,7 +114,7 @@ static enum err print_report(const struct showing *s, const struct check_report 
     if (r->damaged || r->touched)
         printf("DAMAGE: %llu objects, %llu paths\n", (unsigned long long)r->damaged, (unsigned long long)r->touched);
     else if (!s->settings->quiet)
-        puts("no damage");
+        puts(r->newer ? "no damage; some of it needs a newer version of yore" : "no damage");
     return ERR_OK;
 }
 
@@ -153,7 +153,7 @@ static enum err run_check(struct run *run)
     wipe_line(&showing);
     TRY(e);
     TRY(print_report(&showing, &report));
-    run->status = report.damaged || report.touched ? 7 : 0;
+    run->status = report.damaged || report.touched ? 7 : report.newer ? 6 : 0;
     return ERR_OK;
 }
 

@@ -102,7 +102,7 @@ static enum err print_report(const struct showing *s, const struct snapshot_info
         } all[] = {
             {"files", r->files},         {"dirs", r->dirs},           {"others", r->others},
             {"links", r->links},         {"bytes", r->bytes},         {"unchanged", r->unchanged},
-            {"removed", r->removed},     {"damaged", r->damaged},     {"failed", r->failed},
+            {"removed", r->removed},     {"damaged", r->damaged},     {"failed", r->failed},       {"newer", r->newer},
             {"owners_not_set", r->owners_not_set},                    {"devices_not_made", r->devices_not_made},
             {"xattrs_refused", r->xattrs_refused},                    {"attributes_not_set", r->attributes_not_set},
         };
@@ -130,6 +130,8 @@ static int status_of(const struct restore_report *r)
 {
     if (r->damaged)
         return 7;
+    if (r->newer)
+        return 6;
     if (r->failed)
         return 9;
     if (r->attributes_not_set)

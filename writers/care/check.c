@@ -28,7 +28,7 @@ void check_damage(struct check *c, const char *object, enum err code)
     while (strncmp(text, object, len) == 0 && strncmp(text + len, ": ", 2) == 0)
         text += len + 2;
     struct check_finding finding = {.what = CHECK_DAMAGE, .object = object, .code = code, .text = text};
-    atomic_fetch_add(&c->damaged, 1);
+    atomic_fetch_add(code == ERR_UNSUPPORTED ? &c->newer : &c->damaged, 1);
     tell(c, &finding);
 }
 
@@ -217,6 +217,7 @@ enum err check_run(const struct check_options *options, struct check_report *ret
         .chunks_read = c.chunks_read,
         .damaged = c.damaged,
         .touched = c.touched,
+        .newer = c.newer,
         .orphans = c.orphans,
         .orphan_bytes = c.orphan_bytes,
     };

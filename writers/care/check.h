@@ -51,6 +51,7 @@ struct check_report {
     uint64_t chunk_rows, tree_chunks, files;
     uint64_t packs_read, bytes_read, chunks_read;
     uint64_t damaged, touched;                             /* findings: exit status 7 when either is not 0 */
+    uint64_t newer;                                        /* findings (ERR_UNSUPPORTED) that need a newer version: 6 */
     uint64_t orphans, orphan_bytes;                        /* packs that no segment names */
 };
 

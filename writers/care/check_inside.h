@@ -51,7 +51,7 @@ struct check {
 
     pthread_mutex_t lock;      /* findings, claims, progress; never held across I/O of ours */
     atomic_uint_fast64_t records, segments, snapshots, chunk_rows, tree_chunks, files, packs_read, bytes_read, chunks_read, damaged,
-        touched;
+        touched, newer;
     uint64_t packs_there, orphans, orphan_bytes;
     uint64_t total_bytes;
     atomic_uint_fast64_t progress_ns;

@@ -55,7 +55,7 @@ static void touched(struct trees *t, struct slice name, enum err code)
     buf_put_slice(&t->path, name);
     struct check_finding finding = {
         .what = CHECK_TOUCHED, .snapshot = t->snapshot, .path = buf_slice(&t->path), .code = code, .text = note.text};
-    atomic_fetch_add(&t->check->touched, 1);
+    atomic_fetch_add(code == ERR_UNSUPPORTED ? &t->check->newer : &t->check->touched, 1);
     if (t->check->options->finding) {
         pthread_mutex_lock(&t->check->lock);
         t->check->options->finding(t->check->options->context, &finding);
@@ -249,8 +249,8 @@ static enum err page_read(struct trees *t, const struct chunk_id *id, struct chi
     for (size_t i = 0; !page.is_index && i < page.count; i++) {
         const struct entry *entry = &page.entries[i];
         if (entry->kind == 0) {
-            *ret_counts = false; /* what it adds is not known */
-            TRY(at_name(t, entry->name, err_set(ERR_CORRUPT, "the entry is damaged, or of a newer version"), ret_clean));
+            *ret_counts = false; /* what it adds is not known; the page is as it was written, by who knows more than we do */
+            TRY(at_name(t, entry->name, err_set(ERR_UNSUPPORTED, "it needs a newer version of yore"), ret_clean));
             continue;
         }
         summary_add(ret_sum, entry);
