@@ -19,12 +19,6 @@ enum { ROW_PACK = 32, ROW_FRAME = 36, ROW_FLAGS = 61 };
 
 /* ---- rows ---- */
 
-static void put_u32(uint8_t *at, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(v >> 8 * i);
-}
-
 static uint32_t get_u32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -32,39 +26,16 @@ static uint32_t get_u32(const uint8_t *at)
 
 void run_row_encode(const struct chunk_row *row, uint32_t pack, struct run_row *ret_row)
 {
-    uint8_t *b = ret_row->bytes;
-    memcpy(b, row->id.bytes, 32);
-    put_u32(b + ROW_PACK, pack);
-    put_u32(b + ROW_FRAME, row->frame.offset);
-    put_u32(b + 40, row->frame.stored_len);
-    put_u32(b + 44, row->frame.raw_len);
-    put_u32(b + 48, row->place);
-    put_u32(b + 52, row->length);
-    put_u32(b + 56, row->frame.counter);
-    b[60] = row->frame.compression;
-    b[ROW_FLAGS] = row->frame.has_base ? 1 : 0;
-    b[62] = (uint8_t)row->frame.key_record;
-    b[63] = (uint8_t)(row->frame.key_record >> 8);
+    struct chunk_row local = *row;
+    local.pack = pack;
+    chunk_row_encode(&local, ret_row->bytes);
 }
 
 enum err run_row_decode(const struct run_row *row, struct chunk_row *r)
 {
     struct cursor c = cursor_of(slice_of(row->bytes, sizeof row->bytes));
-    cursor_copy(&c, r->id.bytes, 32);
-    r->pack = cursor_u32(&c);
-    r->frame.offset = cursor_u32(&c);
-    r->frame.stored_len = cursor_u32(&c);
-    r->frame.raw_len = cursor_u32(&c);
-    r->place = cursor_u32(&c);
-    r->length = cursor_u32(&c);
-    r->frame.counter = cursor_u32(&c);
-    r->frame.compression = cursor_u8(&c);
-    uint8_t flags = cursor_u8(&c);
-    r->frame.has_base = flags & 1;
-    r->frame.key_record = cursor_u16(&c);
-    cursor_require(&c, flags <= 1 && r->pack >= 1 && r->length >= 1 && r->frame.raw_len <= CHUNK_MAX_BYTES &&
-                           r->frame.stored_len >= FRAME_OVERHEAD_BYTES && r->frame.stored_len <= PACK_MAX_BYTES &&
-                           (uint64_t)r->place + r->length <= r->frame.raw_len);
+    chunk_row_decode(&c, r);
+    cursor_require(&c, r->pack >= 1);
     return cursor_finish(&c, "row of the local index");
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "fetch/base/bytes.h"
 #include "fetch/format/pack.h"
 
 /* One chunk row. */
@@ -15,6 +16,12 @@ struct chunk_row {
     struct frame_place frame;  /* key_record: index into the pack row's keys */
     uint32_t place, length;    /* in the raw frame */
 };
+
+/* The 64 bytes of a row, and back; the base of a row that has one stands elsewhere. Decoding checks all but the pack's number and marks
+ * the cursor bad. Local runs keep rows in the same form. */
+enum { SEGMENT_ROW_BYTES = 64 };
+void chunk_row_encode(const struct chunk_row *row, uint8_t ret_bytes[SEGMENT_ROW_BYTES]);
+void chunk_row_decode(struct cursor *c, struct chunk_row *ret_row);
 
 /* A pack key sealed to an epoch. */
 struct epoch_key_record {

@@ -8,7 +8,7 @@
 #include "fetch/format/segment.h"
 
 enum segment_block { SEGMENT_FOOTER = 0, SEGMENT_CHUNKS = 1, SEGMENT_PACKS = 2, SEGMENT_FILTER = 3 };
-enum { SEGMENT_HEADER_BYTES = 88, SEGMENT_PAGE_BYTES = 65536, SEGMENT_ROW_BYTES = 64 };
+enum { SEGMENT_HEADER_BYTES = 88, SEGMENT_PAGE_BYTES = 65536 };
 enum { FILTER_HASHES = 7, FILTER_BITS_A_ROW = 10 }; /* one false hit in 120 */
 
 /* The key of one segment. */

@@ -65,6 +65,49 @@ void segment_clear(struct segment *segment)
     *segment = (struct segment){0};
 }
 
+static uint8_t *put_u32(uint8_t *to, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        *to++ = (uint8_t)(v >> 8 * i);
+    return to;
+}
+
+void chunk_row_encode(const struct chunk_row *row, uint8_t ret_bytes[SEGMENT_ROW_BYTES])
+{
+    uint8_t *at = ret_bytes;
+    memcpy(at, row->id.bytes, 32);
+    at = put_u32(at + 32, row->pack);
+    at = put_u32(at, row->frame.offset);
+    at = put_u32(at, row->frame.stored_len);
+    at = put_u32(at, row->frame.raw_len);
+    at = put_u32(at, row->place);
+    at = put_u32(at, row->length);
+    at = put_u32(at, row->frame.counter);
+    *at++ = row->frame.compression;
+    *at++ = row->frame.has_base ? 1 : 0;
+    *at++ = (uint8_t)row->frame.key_record;
+    *at = (uint8_t)(row->frame.key_record >> 8);
+}
+
+void chunk_row_decode(struct cursor *c, struct chunk_row *r)
+{
+    cursor_copy(c, r->id.bytes, 32);
+    r->pack = cursor_u32(c);
+    r->frame.offset = cursor_u32(c);
+    r->frame.stored_len = cursor_u32(c);
+    r->frame.raw_len = cursor_u32(c);
+    r->place = cursor_u32(c);
+    r->length = cursor_u32(c);
+    r->frame.counter = cursor_u32(c);
+    r->frame.compression = cursor_u8(c);
+    uint8_t flags = cursor_u8(c);
+    r->frame.has_base = flags & 1;
+    r->frame.key_record = cursor_u16(c);
+    cursor_require(c, flags <= 1 && r->length >= 1 && r->frame.raw_len <= CHUNK_MAX_BYTES &&
+                          r->frame.stored_len >= FRAME_OVERHEAD_BYTES && r->frame.stored_len <= PACK_MAX_BYTES &&
+                          (uint64_t)r->place + r->length <= r->frame.raw_len);
+}
+
 static enum err chunk_page_decode(struct slice plain, struct segment *s, size_t *at, uint32_t rows_said)
 {
     struct cursor c = cursor_of(plain);
@@ -75,22 +118,9 @@ static enum err chunk_page_decode(struct slice plain, struct segment *s, size_t 
     uint32_t with_base = 0;
     for (uint32_t i = 0; i < n && !c.bad; i++) {
         struct chunk_row *r = &rows[i];
-        cursor_copy(&c, r->id.bytes, 32);
-        r->pack = cursor_u32(&c);
-        r->frame.offset = cursor_u32(&c);
-        r->frame.stored_len = cursor_u32(&c);
-        r->frame.raw_len = cursor_u32(&c);
-        r->place = cursor_u32(&c);
-        r->length = cursor_u32(&c);
-        r->frame.counter = cursor_u32(&c);
-        r->frame.compression = cursor_u8(&c);
-        uint8_t flags = cursor_u8(&c);
-        r->frame.key_record = cursor_u16(&c);
-        r->frame.has_base = flags & 1;
-        with_base += flags & 1;
-        cursor_require(&c, flags <= 1 && r->pack < s->pack_count && r->length >= 1 && r->frame.raw_len <= CHUNK_MAX_BYTES &&
-                               r->frame.stored_len >= FRAME_OVERHEAD_BYTES && r->frame.stored_len <= PACK_MAX_BYTES &&
-                               (uint64_t)r->place + r->length <= r->frame.raw_len &&
+        chunk_row_decode(&c, r);
+        with_base += r->frame.has_base;
+        cursor_require(&c, r->pack < s->pack_count &&
                                (*at + i == 0 || memcmp(s->rows[*at + i - 1].id.bytes, r->id.bytes, 32) <= 0));
     }
     cursor_require(&c, cursor_u32(&c) == with_base);

@@ -145,21 +145,6 @@ static int row_compare(const void *left, const void *right)
     return (a->frame.offset > b->frame.offset) - (a->frame.offset < b->frame.offset);
 }
 
-static void row_encode(const struct chunk_row *row, struct buf *out)
-{
-    buf_put(out, row->id.bytes, 32);
-    buf_put_u32(out, row->pack);
-    buf_put_u32(out, row->frame.offset);
-    buf_put_u32(out, row->frame.stored_len);
-    buf_put_u32(out, row->frame.raw_len);
-    buf_put_u32(out, row->place);
-    buf_put_u32(out, row->length);
-    buf_put_u32(out, row->frame.counter);
-    buf_put_u8(out, row->frame.compression);
-    buf_put_u8(out, row->frame.has_base ? 1 : 0);
-    buf_put_u16(out, row->frame.key_record);
-}
-
 /* ---- sealing: blocks first in a list, since the header that seals them names the footer's place ---- */
 
 struct block {
@@ -216,8 +201,11 @@ static enum err chunk_pages(struct segment_builder *b, struct blocks *blocks)
         page->first = b->rows[at].id;
         TRY(buf_reserve(&page->plain, bytes));
         buf_put_u32(&page->plain, (uint32_t)n);
-        for (size_t i = 0; i < n; i++)
-            row_encode(&b->rows[at + i], &page->plain);
+        for (size_t i = 0; i < n; i++) {
+            uint8_t row[SEGMENT_ROW_BYTES];
+            chunk_row_encode(&b->rows[at + i], row);
+            buf_put(&page->plain, row, sizeof row);
+        }
         buf_put_u32(&page->plain, (uint32_t)bases);
         for (size_t i = 0; i < n; i++) {
             if (!b->rows[at + i].frame.has_base)
