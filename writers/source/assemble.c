@@ -110,7 +110,7 @@ static enum err make_entry(struct assembler *a, struct found_dir *dir, struct fo
         TRY(encode_xattrs(a->trees, f->extra, &a->xattrs));
         ret->xattrs = buf_slice(&a->xattrs);
     }
-    if (f->link) {
+    if (f->kind != NODE_DIR && f->link) { /* a directory has its place there */
         ret->has_link = true;
         ret->link = f->link->group;
     }
