@@ -151,6 +151,34 @@ static enum err cert_job(struct check *c, void *first, size_t i)
 
 /* ---- keystore ---- */
 
+/* A slot put over another is whole, but the way in that it replaced is lost. */
+static enum err copies_check(struct check *c, struct store *keystore, const struct keystore_slot *slots, size_t count)
+{
+    AUTO_MEM struct hash *hashes = calloc(count + 1, sizeof *hashes);
+    if (!hashes)
+        return err_set(ERR_NOMEM, "no memory to check the keystore");
+    for (size_t i = 0; i < count; i++) {
+        AUTO(buf) object = BUF_EMPTY;
+        if (slots[i].damaged || store_get_all(keystore, slots[i].name, RECORD_MAX_BYTES, &object) != ERR_OK)
+            continue; /* told already */
+        sha256_of(buf_slice(&object), hashes[i].bytes);
+        for (size_t k = 0; k < i; k++) {
+            if (slots[k].damaged || memcmp(hashes[k].bytes, hashes[i].bytes, 32) != 0)
+                continue;
+            /* Which of the two is the copy, nobody knows. */
+            for (size_t of = k;; of = i) {
+                char name[64];
+                snprintf(name, sizeof name, "keys/%s", slots[of].name);
+                (void)err_set(ERR_CORRUPT, "the same bytes as another slot: a way into the keystore was overwritten");
+                check_damage(c, name, ERR_CORRUPT);
+                if (of == i)
+                    break;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err keystore_check(struct check *c)
 {
     AUTO(buf) url = BUF_EMPTY;
@@ -184,7 +212,7 @@ static enum err keystore_check(struct check *c)
     }
     if (count == 0)
         return record_failed(c, "keys/", err_set(ERR_CORRUPT, "the keystore has no slot"));
-    return ERR_OK;
+    return copies_check(c, keystore, slots, count);
 }
 
 /* ---- the `yore` object, and all ---- */
