@@ -68,8 +68,8 @@ void fs_waiter_report(struct fs_waiter *waiter, enum err code)
     (void)!write_full(waiter->fd, slice_of(&note, sizeof note));
     close(waiter->fd);
     waiter->fd = -1;
-    if (code == ERR_OK) {
-        to_null(STDOUT_FILENO, O_WRONLY);
-        to_null(STDERR_FILENO, O_WRONLY);
-    }
+    /* The parent speaks from here on: who waits for its output must not wait for us, nor read all
+     * twice. */
+    to_null(STDOUT_FILENO, O_WRONLY);
+    to_null(STDERR_FILENO, O_WRONLY);
 }

@@ -85,6 +85,6 @@ enum err fs_unmount(const char *mountpoint);
  */
 enum err fs_daemonize(struct fs_waiter *ret_waiter, bool *ret_is_parent);
 
-/* In the child: release the parent with this outcome. After ERR_OK stdout and stderr go to
- * /dev/null (a log that is to go on has a descriptor of its own). Only the first report counts. */
+/* In the child: release the parent with this outcome. After that stdout and stderr go to /dev/null (a
+ * log that is to go on has a descriptor of its own). Only the first report counts. */
 void fs_waiter_report(struct fs_waiter *waiter, enum err code);

@@ -1,6 +1,7 @@
 #include "fs/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -65,6 +66,14 @@ void mounts_parse(const char *text, const char *path, struct mounted *ret_mounte
     }
 }
 
+/* The kernel may still remember attributes of a dead mount: it must ask. */
+static bool is_dead(const char *path)
+{
+    struct statx st;
+    return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) != 0 &&
+           (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 enum err mounts_find(const char *path, struct mounted *ret_mounted)
 {
     AUTO(buf) text = BUF_EMPTY;
@@ -72,9 +81,8 @@ enum err mounts_find(const char *path, struct mounted *ret_mounted)
     buf_put_u8(&text, 0);
     TRY(buf_check(&text));
     mounts_parse((const char *)text.data, path, ret_mounted);
-    struct stat st;
     if (ret_mounted->any)
-        ret_mounted->dead = stat(path, &st) != 0 && errno == ENOTCONN;
+        ret_mounted->dead = is_dead(path);
     return ERR_OK;
 }
 
@@ -138,8 +146,8 @@ enum err mounts_remove(const char *path, bool detach)
     if (umount2(path, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0)
         return ERR_OK;
     if (errno == EBUSY)
-        return err_set(ERR_IO, "%s is in use: close what is open in it (fuser -vm %s tells)",
-                       path, path);
+        return err_set(ERR_IO, "%s is in use: close what is open in it (fuser -vm %s tells)", path,
+                       path);
     return err_errno("cannot unmount %s", path);
 }
 
