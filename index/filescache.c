@@ -35,13 +35,13 @@ struct filescache {
     char path[PATH_BYTES], new_path[PATH_BYTES];
     bool read_only;
 
-    struct db *old;          /* NULL: nothing to read; a read transaction is open in it */
+    struct db *old; /* NULL: nothing to read; a read transaction is open in it */
     struct query *get;
     bool has_snapshot;
     struct hash snapshot;
     struct id_set kept;
 
-    struct db *new;          /* NULL: cannot be written */
+    struct db *new; /* NULL: cannot be written */
     struct query *put;
     uint64_t put_rows;
     struct buf sealed;
@@ -88,9 +88,11 @@ static bool set_has(const struct id_set *set, int64_t id)
 
 /* ---- opening ---- */
 
-static enum err derive(const struct keyring *keys, const uint8_t from[32], const char *info, uint8_t *ret, size_t len)
+static enum err derive(const struct keyring *keys, const uint8_t from[32], const char *info,
+                       uint8_t *ret, size_t len)
 {
-    return hkdf_sha256(slice_of(from, 32), slice_of(keys->store.bytes, sizeof keys->store.bytes), slice_str(info), ret, len);
+    return hkdf_sha256(slice_of(from, 32), slice_of(keys->store.bytes, sizeof keys->store.bytes),
+                       slice_str(info), ret, len);
 }
 
 static enum err keys_derive(struct filescache *cache, const struct keyring *keys, uint32_t domain)
@@ -104,7 +106,8 @@ static enum err keys_derive(struct filescache *cache, const struct keyring *keys
     TRY(derive(keys, d->k_name, "yore/1/cache/path", path, sizeof path));
     hmac_key_init(&cache->keys->path, path);
     secret_wipe(path, sizeof path);
-    return derive(keys, d->k_name, "yore/1/cache/files", cache->keys->seal, sizeof cache->keys->seal);
+    return derive(keys, d->k_name, "yore/1/cache/files", cache->keys->seal,
+                  sizeof cache->keys->seal);
 }
 
 static void close_old(struct filescache *cache)
@@ -136,12 +139,15 @@ static enum err open_new(struct filescache *cache)
 {
     unlink(cache->new_path);
     TRY(db_open(cache->new_path, DB_BUILD, CACHE_KIB, 0, &cache->new));
-    TRY(db_run(cache->new, "CREATE TABLE head (version INTEGER NOT NULL, snapshot BLOB NOT NULL);"
-                           "CREATE TABLE dirs (id INTEGER PRIMARY KEY, blob BLOB NOT NULL); BEGIN"));
-    return query_new(cache->new, "INSERT OR REPLACE INTO dirs (id, blob) VALUES (?1, ?2)", &cache->put);
+    TRY(db_run(cache->new,
+               "CREATE TABLE head (version INTEGER NOT NULL, snapshot BLOB NOT NULL);"
+               "CREATE TABLE dirs (id INTEGER PRIMARY KEY, blob BLOB NOT NULL); BEGIN"));
+    return query_new(cache->new, "INSERT OR REPLACE INTO dirs (id, blob) VALUES (?1, ?2)",
+                     &cache->put);
 }
 
-/* Nothing of it is wanted any more. A journal left behind would be played into the next file of that name. */
+/* Nothing of it is wanted any more. A journal left behind would be played into the next file of
+ * that name. */
 static void remove_old(struct filescache *cache)
 {
     close_old(cache);
@@ -167,8 +173,8 @@ const char *index_folder(const struct index *index)
     return index->dir;
 }
 
-enum err filescache_open(const struct index *index, uint32_t domain, const char *service, bool read_only,
-                         struct filescache **ret_cache)
+enum err filescache_open(const struct index *index, uint32_t domain, const char *service,
+                         bool read_only, struct filescache **ret_cache)
 {
     const char *folder = index_folder(index);
     AUTO_PTR(filescache) cache = calloc(1, sizeof *cache);
@@ -177,7 +183,8 @@ enum err filescache_open(const struct index *index, uint32_t domain, const char 
     cache->read_only = read_only;
     TRY(keys_derive(cache, index->access->keys, domain));
     int len = snprintf(cache->path, sizeof cache->path, "%s/files/%s.db", folder, service);
-    snprintf(cache->new_path, sizeof cache->new_path, "%s/files/%s.new-%d", folder, service, (int)getpid());
+    snprintf(cache->new_path, sizeof cache->new_path, "%s/files/%s.new-%d", folder, service,
+             (int)getpid());
     enum err e = ERR_OK;
     if (len < 0 || (size_t)len + 16 >= sizeof cache->path)
         e = err_set(ERR_INVALID, "a cache folder with too long a name");
@@ -245,7 +252,8 @@ static int64_t row_of(const struct filescache_key *key)
     return (int64_t)id;
 }
 
-enum err filescache_get(struct filescache *cache, const struct filescache_key *key, struct buf *ret_blob, bool *ret_found)
+enum err filescache_get(struct filescache *cache, const struct filescache_key *key,
+                        struct buf *ret_blob, bool *ret_found)
 {
     *ret_found = false;
     ret_blob->len = 0;
@@ -266,7 +274,8 @@ enum err filescache_get(struct filescache *cache, const struct filescache_key *k
         size_t len = sealed.len - XAES_NONCE_BYTES - AEAD_TAG_BYTES;
         TRY(buf_resize(ret_blob, len));
         e = xaes_open(cache->keys->seal, sealed.data, slice_of(key->bytes, sizeof key->bytes),
-                      slice_of(sealed.data + XAES_NONCE_BYTES, sealed.len - XAES_NONCE_BYTES), ret_blob->data);
+                      slice_of(sealed.data + XAES_NONCE_BYTES, sealed.len - XAES_NONCE_BYTES),
+                      ret_blob->data);
         *ret_found = e == ERR_OK;
     }
     query_reset(cache->get);
@@ -275,14 +284,15 @@ enum err filescache_get(struct filescache *cache, const struct filescache_key *k
     return ERR_OK;
 }
 
-enum err filescache_put(struct filescache *cache, const struct filescache_key *key, struct slice blob)
+enum err filescache_put(struct filescache *cache, const struct filescache_key *key,
+                        struct slice blob)
 {
     if (!cache->put)
         return ERR_OK;
     TRY(buf_resize(&cache->sealed, XAES_NONCE_BYTES + blob.len + AEAD_TAG_BYTES));
     rand_bytes(cache->sealed.data, XAES_NONCE_BYTES);
-    TRY(xaes_seal(cache->keys->seal, cache->sealed.data, slice_of(key->bytes, sizeof key->bytes), blob,
-                  cache->sealed.data + XAES_NONCE_BYTES));
+    TRY(xaes_seal(cache->keys->seal, cache->sealed.data, slice_of(key->bytes, sizeof key->bytes),
+                  blob, cache->sealed.data + XAES_NONCE_BYTES));
     query_set(cache->put, 1, row_of(key));
     query_set_bytes(cache->put, 2, buf_slice(&cache->sealed));
     enum err e = query_run(cache->put);

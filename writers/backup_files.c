@@ -20,7 +20,7 @@ struct files {
     struct files_run run;
     struct scan *scan;
     struct cut_keys cut_keys;
-    unsigned readers;          /* worker threads that run */
+    unsigned readers; /* worker threads that run */
     atomic_uint readers_left;
     pthread_t scanner, bigs, workers[WORKERS_MAX];
     bool scanner_runs, bigs_runs;
@@ -170,9 +170,11 @@ static enum err cache_open(struct files *files, uint32_t domain)
 {
     struct files_run *run = &files->run;
     const struct backup_common *common = &files->options->common;
-    TRY(filescache_open(common->index, domain, common->service, files->options->dry_run, &run->cache));
+    TRY(filescache_open(common->index, domain, common->service, files->options->dry_run,
+                        &run->cache));
     struct hash snapshot;
-    run->may_reuse = run->session && filescache_snapshot(run->cache, &snapshot) && session_may_reuse(run->session, &snapshot);
+    run->may_reuse = run->session && filescache_snapshot(run->cache, &snapshot) &&
+                     session_may_reuse(run->session, &snapshot);
     return ERR_OK;
 }
 
@@ -208,10 +210,12 @@ static json_t *paths_json(const struct files *files)
 static json_t *options_json(const struct files *files)
 {
     const struct backup_files_options *o = &files->options[0];
-    json_t *options = json_pack("{s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:i}", "level",
-                                o->common.level == INT_MIN ? FILES_LEVEL : o->common.level, "file_hash", o->common.file_hash,
-                                "take_over", o->common.take_over, "exclude_caches", o->exclude_caches, "one_file_system",
-                                o->one_file_system, "rehash", o->rehash, "strict", o->strict, "workers", (int)files->run.workers);
+    json_t *options =
+        json_pack("{s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:i}", "level",
+                  o->common.level == INT_MIN ? FILES_LEVEL : o->common.level, "file_hash",
+                  o->common.file_hash, "take_over", o->common.take_over, "exclude_caches",
+                  o->exclude_caches, "one_file_system", o->one_file_system, "rehash", o->rehash,
+                  "strict", o->strict, "workers", (int)files->run.workers);
     if (o->max_file_bytes)
         json_object_set_new(options, "max_file_size", json_integer((json_int_t)o->max_file_bytes));
     if (o->newer_than.secs || o->newer_than.nanos)
@@ -219,7 +223,8 @@ static json_t *options_json(const struct files *files)
     return options;
 }
 
-static json_t *counts_json(const struct backup_report *report, uint64_t left_out, const struct sink_stats *stats)
+static json_t *counts_json(const struct backup_report *report, uint64_t left_out,
+                           const struct sink_stats *stats)
 {
     json_t *counts = json_object();
     const struct {
@@ -246,7 +251,8 @@ static json_t *counts_json(const struct backup_report *report, uint64_t left_out
     return counts;
 }
 
-static enum err manifest_make(const struct files *files, const struct backup_report *report, struct buf *ret_json)
+static enum err manifest_make(const struct files *files, const struct backup_report *report,
+                              struct buf *ret_json)
 {
     const struct backup_common *common = &files->options->common;
     const struct files_run *run = &files->run;
@@ -313,11 +319,13 @@ static void report_counts(struct files *files, struct backup_report *report)
     report->vanished = notes_count(run->notes, NOTE_VANISHED);
     report->unreadable = notes_count(run->notes, NOTE_UNREADABLE);
     report->changed_while_read = notes_count(run->notes, NOTE_CHANGED);
-    report->partial = report->unreadable || report->changed_while_read || (files->options->strict && report->vanished);
+    report->partial = report->unreadable || report->changed_while_read ||
+                      (files->options->strict && report->vanished);
 }
 
 /* Everything read and every directory stored. */
-static enum err read_all(struct files *files, struct sink_worker *trees, struct assembled *ret_assembled)
+static enum err read_all(struct files *files, struct sink_worker *trees,
+                         struct assembled *ret_assembled)
 {
     enum err e = threads_start(files);
     if (e == ERR_OK)
@@ -328,8 +336,8 @@ static enum err read_all(struct files *files, struct sink_worker *trees, struct 
     return run_failure(&files->run);
 }
 
-static enum err snapshot_make(struct files *files, struct sink_worker *trees, const struct assembled *assembled,
-                              struct backup_report *report)
+static enum err snapshot_make(struct files *files, struct sink_worker *trees,
+                              const struct assembled *assembled, struct backup_report *report)
 {
     struct files_run *run = &files->run;
     AUTO(buf) xattrs = BUF_EMPTY, manifest = BUF_EMPTY, log = BUF_EMPTY;
@@ -399,7 +407,10 @@ static enum err count_only(struct files *files, struct backup_report *report)
     run->scanned = true;
     report_counts(files, report);
     report->totals = (struct totals){
-        .files = run->seen_files, .dirs = run->seen_dirs - 1, .bytes = run->seen_bytes, .left_out = run->left_out,
+        .files = run->seen_files,
+        .dirs = run->seen_dirs - 1,
+        .bytes = run->seen_bytes,
+        .left_out = run->left_out,
         .new_bytes = run->seen_bytes - run->done_bytes,
     };
     progress_tell(files);

@@ -29,7 +29,8 @@ static enum err tick(struct assembler *a)
 /* ---- entries ---- */
 
 /* Attributes as they were read, in the form of a page; big values become chunks. */
-static enum err encode_xattrs(struct sink_worker *trees, const struct found_extra *extra, struct buf *out)
+static enum err encode_xattrs(struct sink_worker *trees, const struct found_extra *extra,
+                              struct buf *out)
 {
     out->len = 0;
     if (!extra)
@@ -57,7 +58,8 @@ static enum err finish_content(struct sink_worker *trees, struct file_result *re
     AUTO_PTR(list_builder) builder = NULL;
     TRY(list_builder_new(result->cut_class, sink_put_tree, trees, &builder));
     for (size_t i = 0; i < result->piece_count; i++) {
-        struct item item = {.what = ITEM_DATA, .length = result->pieces[i].length, .id = result->pieces[i].id};
+        struct item item = {
+            .what = ITEM_DATA, .length = result->pieces[i].length, .id = result->pieces[i].id};
         TRY(list_builder_add(builder, &item));
     }
     TRY(list_builder_finish(builder, &result->content));
@@ -66,7 +68,8 @@ static enum err finish_content(struct sink_worker *trees, struct file_result *re
     return ERR_OK;
 }
 
-static enum err take_result(struct assembler *a, struct file_result *result, struct found *f, struct entry *entry)
+static enum err take_result(struct assembler *a, struct file_result *result, struct found *f,
+                            struct entry *entry)
 {
     if (!result) { /* an empty file: nobody opened it */
         entry->has_sha256 = a->run->file_hash;
@@ -97,15 +100,19 @@ static void entry_base(const struct found *f, struct slice name, struct entry *e
 }
 
 /* The entry as the page has it. Borrows from dir and from a's buffers until the next. */
-static enum err make_entry(struct assembler *a, struct found_dir *dir, struct found *f, struct entry *ret)
+static enum err make_entry(struct assembler *a, struct found_dir *dir, struct found *f,
+                           struct entry *ret)
 {
+    struct known_entry known;
+    if (f->state == FOUND_SAME)
+        TRY(remember_row(&dir->known, f->known, &known));
     if (f->state == FOUND_SAME && f->kind != NODE_DIR) {
-        *ret = dir->known.entries[f->known].entry;
+        *ret = known.entry;
         return ERR_OK;
     }
     entry_base(f, found_name(dir, f), ret);
     if (f->state == FOUND_SAME) {
-        ret->xattrs = dir->known.entries[f->known].entry.xattrs;
+        ret->xattrs = known.entry.xattrs;
     } else {
         TRY(encode_xattrs(a->trees, f->extra, &a->xattrs));
         ret->xattrs = buf_slice(&a->xattrs);
@@ -120,7 +127,11 @@ static enum err make_entry(struct assembler *a, struct found_dir *dir, struct fo
             ret->below = *f->below;
         return ERR_OK;
     case NODE_FILE:
-        return take_result(a, f->state == FOUND_LINKED ? f->link->result : f->state == FOUND_READ ? f->result : NULL, f, ret);
+        return take_result(a,
+                           f->state == FOUND_LINKED ? f->link->result
+                           : f->state == FOUND_READ ? f->result
+                                                    : NULL,
+                           f, ret);
     case NODE_SYMLINK:
         if (f->extra)
             ret->target = buf_slice(&f->extra->target);
@@ -155,8 +166,10 @@ static bool is_unchanged(const struct files_run *run, const struct found_dir *di
             continue;
         if (f->state != FOUND_SAME)
             return false;
+        struct known_entry known;
         if (f->kind == NODE_DIR &&
-            !summary_equal(f->below ? f->below : &nothing, &dir->known.entries[f->known].entry.below))
+            (remember_row(&dir->known, f->known, &known) != ERR_OK ||
+             !summary_equal(f->below ? f->below : &nothing, &known.entry.below)))
             return false;
         same++;
     }
@@ -262,11 +275,13 @@ static enum err finish_all(struct assembler *a)
     }
 }
 
-enum err assemble(struct files_run *run, struct sink_worker *trees, enum err (*tick_fn)(void *context), void *context,
+enum err assemble(struct files_run *run, struct sink_worker *trees,
+                  enum err (*tick_fn)(void *context), void *context,
                   struct assembled *ret_assembled)
 {
     *ret_assembled = (struct assembled){0};
-    struct assembler a = {.run = run, .trees = trees, .tick = tick_fn, .context = context, .result = ret_assembled};
+    struct assembler a = {
+        .run = run, .trees = trees, .tick = tick_fn, .context = context, .result = ret_assembled};
     enum err e = finish_all(&a);
     buf_clear(&a.xattrs);
     buf_clear(&a.rows);
@@ -274,7 +289,8 @@ enum err assemble(struct files_run *run, struct sink_worker *trees, enum err (*t
     return e;
 }
 
-enum err assemble_root(struct files_run *run, struct sink_worker *trees, const struct assembled *assembled, struct buf *xattrs,
+enum err assemble_root(struct files_run *run, struct sink_worker *trees,
+                       const struct assembled *assembled, struct buf *xattrs,
                        struct entry *ret_entry)
 {
     entry_base(&run->root, SLICE_EMPTY, ret_entry);

@@ -34,8 +34,8 @@ static int name_order(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum err read_values(const struct where *w, const char **names, size_t count, struct found_extra **extra,
-                            unsigned *ret_unreadable, int *ret_errno)
+static enum err read_values(const struct where *w, const char **names, size_t count,
+                            struct found_extra **extra, unsigned *ret_unreadable, int *ret_errno)
 {
     AUTO_MEM uint8_t *value = malloc(XATTR_VALUE_MAX_BYTES);
     if (!value)
@@ -59,7 +59,8 @@ static enum err read_values(const struct where *w, const char **names, size_t co
     return ERR_OK;
 }
 
-static enum err read_all(const struct where *w, struct found_extra **extra, unsigned *ret_unreadable, int *ret_errno)
+static enum err read_all(const struct where *w, struct found_extra **extra,
+                         unsigned *ret_unreadable, int *ret_errno)
 {
     char some[1024];
     char *list = some;
@@ -95,7 +96,8 @@ enum err attrs_read_fd(int fd, struct found_extra **extra, unsigned *ret_unreada
     return read_all(&(struct where){.fd = fd}, extra, ret_unreadable, ret_errno);
 }
 
-enum err attrs_read_at(int dir_fd, const char *name, struct found_extra **extra, unsigned *ret_unreadable, int *ret_errno)
+enum err attrs_read_at(int dir_fd, const char *name, struct found_extra **extra,
+                       unsigned *ret_unreadable, int *ret_errno)
 {
     char path[64 + NAME_MAX_BYTES];
     snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir_fd, name);

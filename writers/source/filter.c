@@ -6,11 +6,11 @@
 #include "fetch/base/file.h"
 
 struct pattern {
-    struct buf text;      /* without `!`, without the slashes at its ends */
-    bool keeps;           /* `!` */
-    bool only_dir;        /* a slash at the end */
-    bool anchored;        /* a slash elsewhere: matched against the whole path, else against the name */
-    bool plain;           /* no magic in it: equal or not */
+    struct buf text; /* without `!`, without the slashes at its ends */
+    bool keeps;      /* `!` */
+    bool only_dir;   /* a slash at the end */
+    bool anchored;   /* a slash elsewhere: matched against the whole path, else against the name */
+    bool plain;      /* no magic in it: equal or not */
 };
 
 struct filter {
@@ -113,19 +113,25 @@ enum err filter_add_file(struct filter *filter, const char *path)
 
 /* ---- matching, as git's wildmatch with WM_PATHNAME ---- */
 
-enum wild { WILD_NO, WILD_YES, WILD_ABORT /* no other split of this star helps */, WILD_ABORT_TO_DOUBLE };
+enum wild {
+    WILD_NO,
+    WILD_YES,
+    WILD_ABORT /* no other split of this star helps */,
+    WILD_ABORT_TO_DOUBLE
+};
 
 struct class_name {
     const char *name;
     int (*test)(int c);
 };
 static const struct class_name class_names[] = {
-    {"alnum", isalnum}, {"alpha", isalpha}, {"blank", isblank}, {"cntrl", iscntrl}, {"digit", isdigit}, {"graph", isgraph},
-    {"lower", islower}, {"print", isprint}, {"punct", ispunct}, {"space", isspace}, {"upper", isupper}, {"xdigit", isxdigit},
+    {"alnum", isalnum}, {"alpha", isalpha}, {"blank", isblank}, {"cntrl", iscntrl},
+    {"digit", isdigit}, {"graph", isgraph}, {"lower", islower}, {"print", isprint},
+    {"punct", ispunct}, {"space", isspace}, {"upper", isupper}, {"xdigit", isxdigit},
 };
 
-/* One [set]. *at stands after the opening bracket and is left on the closing one. WILD_ABORT: the set never ends, or
- * names a class nobody knows. */
+/* One [set]. *at stands after the opening bracket and is left on the closing one. WILD_ABORT: the
+ * set never ends, or names a class nobody knows. */
 static enum wild set_match(const uint8_t **at, const uint8_t *end, uint8_t c)
 {
     const uint8_t *p = *at;
@@ -161,8 +167,10 @@ static enum wild set_match(const uint8_t **at, const uint8_t *end, uint8_t c)
                 before = '[';
                 continue;
             }
-            size_t len = (size_t)(close - 1 - name), i = 0, known = sizeof class_names / sizeof *class_names;
-            while (i < known && !(strlen(class_names[i].name) == len && memcmp(class_names[i].name, name, len) == 0))
+            size_t len = (size_t)(close - 1 - name), i = 0,
+                   known = sizeof class_names / sizeof *class_names;
+            while (i < known && !(strlen(class_names[i].name) == len &&
+                                  memcmp(class_names[i].name, name, len) == 0))
                 i++;
             if (i == known)
                 return WILD_ABORT;
@@ -182,7 +190,8 @@ static enum wild set_match(const uint8_t **at, const uint8_t *end, uint8_t c)
     return matched != negated && c != '/' ? WILD_YES : WILD_NO;
 }
 
-static enum wild wild_match(const uint8_t *p, const uint8_t *p_end, const uint8_t *t, const uint8_t *t_end, const uint8_t *whole)
+static enum wild wild_match(const uint8_t *p, const uint8_t *p_end, const uint8_t *t,
+                            const uint8_t *t_end, const uint8_t *whole)
 {
     for (; p < p_end; p++, t++) {
         if (t >= t_end && *p != '*')
@@ -214,7 +223,8 @@ static enum wild wild_match(const uint8_t *p, const uint8_t *p_end, const uint8_
                 (p + 1 == p_end || p[1] == '/' || (p[1] == '\\' && p + 2 < p_end && p[2] == '/'))) {
                 crosses = true;
                 /* "**" with a slash behind may stand for no folder at all */
-                if (p + 1 < p_end && p[1] == '/' && wild_match(p + 2, p_end, t, t_end, whole) == WILD_YES)
+                if (p + 1 < p_end && p[1] == '/' &&
+                    wild_match(p + 2, p_end, t, t_end, whole) == WILD_YES)
                     return WILD_YES;
             }
             p++;
@@ -251,14 +261,16 @@ static enum wild wild_match(const uint8_t *p, const uint8_t *p_end, const uint8_
     return t >= t_end ? WILD_YES : WILD_NO;
 }
 
-static bool pattern_match(const struct pattern *p, struct slice path, struct slice name, bool is_dir)
+static bool pattern_match(const struct pattern *p, struct slice path, struct slice name,
+                          bool is_dir)
 {
     if (p->only_dir && !is_dir)
         return false;
     struct slice text = p->anchored ? path : name, pattern = buf_slice(&p->text);
     if (p->plain)
         return slice_equal(text, pattern);
-    return wild_match(pattern.data, pattern.data + pattern.len, text.data, text.data + text.len, pattern.data) == WILD_YES;
+    return wild_match(pattern.data, pattern.data + pattern.len, text.data, text.data + text.len,
+                      pattern.data) == WILD_YES;
 }
 
 bool filter_match(const struct filter *filter, struct slice path, bool is_dir)

@@ -4,7 +4,6 @@
 
 void known_dir_clear(struct known_dir *known)
 {
-    free(known->entries);
     buf_clear(&known->blob);
     *known = (struct known_dir){0};
 }

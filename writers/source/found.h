@@ -1,10 +1,12 @@
 /*
- * found: what the walk found: directories and their entries, on the way from the scanner to the tree.
+ * found: what the walk found: directories and their entries, on the way from the scanner to the
+ * tree.
  *
  *     scanner: makes a found_dir whole > workers: fill results > assembler: encodes it, frees it
  *
- * A found_dir belongs to the scanner until it is pushed, to the assembler after that. Its entries that wait for content are filled
- * by workers, which then count `waiting` down; the assembler looks at them when it is 0.
+ * A found_dir belongs to the scanner until it is pushed, to the assembler after that. Its entries
+ * that wait for content are filled by workers, which then count `waiting` down; the assembler looks
+ * at them when it is 0.
  *
  * Threads: as said.
  */
@@ -33,15 +35,16 @@ struct content_piece {
 
 /* What reading a file gave. */
 struct file_result {
-    struct content content;         /* unless pieces says more */
-    struct content_piece *pieces;   /* malloc'ed; the assembler makes the list of them */
+    struct content content;       /* unless pieces says more */
+    struct content_piece *pieces; /* malloc'ed; the assembler makes the list of them */
     size_t piece_count;
     uint8_t sha256[32];
     bool has_sha256;
     uint8_t cut_class;
 };
 
-/* Extended attributes as read: (bytes name, bytes value)*, names ascending; and a symlink's target. */
+/* Extended attributes as read: (bytes name, bytes value)*, names ascending; and a symlink's target.
+ */
 struct found_extra {
     struct buf xattrs;
     struct buf target;
@@ -60,9 +63,10 @@ enum found_state {
 struct found {
     uint32_t name_at; /* in the directory's names */
     uint8_t name_len;
-    uint8_t kind;     /* enum node_kind */
-    uint8_t state;    /* enum found_state */
-    bool fresh;       /* its times are too near to the scan to be trusted next time; or it changed while read */
+    uint8_t kind;  /* enum node_kind */
+    uint8_t state; /* enum found_state */
+    bool fresh; /* its times are too near to the scan to be trusted next time; or it changed while
+                   read */
     bool sparse;
     uint8_t cut_class; /* that it had, or has by its name; 0: by size */
     uint16_t mode;
@@ -82,47 +86,43 @@ struct found {
         struct place *place; /* directories, by the assembler */
     };
     struct found_extra *extra; /* NULL: none */
-    int32_t known;             /* its row in the directory's known, or -1 */
+    uint32_t known;            /* where its row is in the directory's blob, or KNOWN_NONE */
 };
 
-/* A row of the files cache, decoded; borrows from the blob. */
-struct known_entry {
-    struct entry entry;
-    uint64_t inode;
-    bool fresh;
-    uint8_t cut_class;
-};
+/* What the files cache knows of a directory (remember.h). Rows are decoded when they are looked at:
+ * a decoded one is three times as large, and there may be a million. */
 struct known_dir {
-    struct buf blob;
+    struct buf blob; /* empty: nothing is known */
     struct summary below;
-    struct known_entry *entries;
+    size_t first; /* where the rows begin */
     size_t count;
 };
+enum { KNOWN_NONE = UINT32_MAX };
 void known_dir_clear(struct known_dir *known);
 
 struct found_dir {
-    struct found_dir *parent;   /* NULL: the root */
-    struct found *self;         /* its entry in the parent, or the root's own */
-    struct found *entries;      /* ascending by name */
+    struct found_dir *parent; /* NULL: the root */
+    struct found *self;       /* its entry in the parent, or the root's own */
+    struct found *entries;    /* ascending by name */
     size_t count;
     struct buf names;
-    struct known_dir known;     /* empty: nothing known */
-    uint8_t key[32];            /* in the files cache */
-    bool incomplete;            /* could not be listed to its end: not to be cached */
-    atomic_uint waiting;        /* entries whose content is not there yet */
-    struct place *place;        /* for linked files below; NULL: none */
-    struct found_dir *next;     /* in the assembler's queue */
+    struct known_dir known; /* empty: nothing known */
+    uint8_t key[32];        /* in the files cache */
+    bool incomplete;        /* could not be listed to its end: not to be cached */
+    atomic_uint waiting;    /* entries whose content is not there yet */
+    struct place *place;    /* for linked files below; NULL: none */
+    struct found_dir *next; /* in the assembler's queue */
 
     /* The scanner's. */
-    struct dir_handle *handle;  /* may be NULL: closed for a while */
+    struct dir_handle *handle; /* may be NULL: closed for a while */
     size_t next_child;
     size_t path_len;
     uint64_t device, inode;
-    uint64_t stay_device;       /* --one-file-system */
+    uint64_t stay_device;         /* --one-file-system */
     const struct selection *only; /* of several arguments: just these names; NULL: all */
     unsigned depth;
-    bool database;              /* in a PostgreSQL data directory */
-    bool tables;                /* below its base, global or pg_tblspc */
+    bool database; /* in a PostgreSQL data directory */
+    bool tables;   /* below its base, global or pg_tblspc */
 };
 void found_dir_free(struct found_dir *dir);
 void found_extra_free(struct found_extra *extra);

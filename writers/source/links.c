@@ -58,7 +58,8 @@ static size_t slot_of(const struct links *links, uint64_t device, uint64_t inode
 {
     uint64_t h = (inode ^ device << 32) * UINT64_C(0x9e3779b97f4a7c15);
     size_t at = (size_t)(h >> 20) & (links->slot_count - 1);
-    while (links->slots[at] && (links->slots[at]->inode != inode || links->slots[at]->device != device))
+    while (links->slots[at] &&
+           (links->slots[at]->inode != inode || links->slots[at]->device != device))
         at = (at + 1) & (links->slot_count - 1);
     return at;
 }
@@ -80,7 +81,8 @@ static enum err slots_grow(struct links *links)
     return ERR_OK;
 }
 
-enum err links_find(struct links *links, uint64_t device, uint64_t inode, struct link **ret_link, bool *ret_first)
+enum err links_find(struct links *links, uint64_t device, uint64_t inode, struct link **ret_link,
+                    bool *ret_first)
 {
     if (links->count * 2 >= links->slot_count)
         TRY(slots_grow(links));
@@ -116,7 +118,8 @@ static void *rows_room(void *rows, size_t row_bytes, size_t count, size_t *cap)
 
 enum err place_new(struct links *links, struct place *above, struct place **ret_place)
 {
-    struct place **places = rows_room(links->places, sizeof *places, links->place_count, &links->place_cap);
+    struct place **places =
+        rows_room(links->places, sizeof *places, links->place_count, &links->place_cap);
     if (!places)
         return ERR_NOMEM;
     links->places = places;
@@ -134,9 +137,11 @@ void place_set(struct place *place, uint64_t offset)
     place->offset = offset;
 }
 
-enum err link_member(struct links *links, struct link *link, const struct place *place, uint64_t offset)
+enum err link_member(struct links *links, struct link *link, const struct place *place,
+                     uint64_t offset)
 {
-    struct member *members = rows_room(links->members, sizeof *members, links->member_count, &links->member_cap);
+    struct member *members =
+        rows_room(links->members, sizeof *members, links->member_count, &links->member_cap);
     if (!members)
         return ERR_NOMEM;
     links->members = members;
@@ -147,7 +152,8 @@ enum err link_member(struct links *links, struct link *link, const struct place 
 
 static int row_order(const void *a, const void *b)
 {
-    return memcmp(((const struct link_row *)a)->group.bytes, ((const struct link_row *)b)->group.bytes, 16);
+    return memcmp(((const struct link_row *)a)->group.bytes,
+                  ((const struct link_row *)b)->group.bytes, 16);
 }
 
 enum err links_table(struct links *links, struct link_row **ret_rows, size_t *ret_count)
@@ -169,7 +175,8 @@ enum err links_table(struct links *links, struct link_row **ret_rows, size_t *re
     for (size_t i = 0; i < links->slot_count; i++) {
         const struct link *link = links->slots[i];
         if (link && link->members > 1)
-            rows[count++] = (struct link_row){.group = link->group, .position = link->first, .members = link->members};
+            rows[count++] = (struct link_row){
+                .group = link->group, .position = link->first, .members = link->members};
     }
     qsort(rows, count, sizeof *rows, row_order);
     *ret_rows = rows;

@@ -17,7 +17,8 @@ struct notes {
 };
 
 static const char *const words[NOTE_KINDS] = {"unreadable", "vanished", "changed", "skipped"};
-static const char *const sentences[NOTE_KINDS] = {"cannot read", "vanished", "changed while read", "left aside"};
+static const char *const sentences[NOTE_KINDS] = {"cannot read", "vanished", "changed while read",
+                                                  "left aside"};
 
 enum err notes_new(struct notes **ret_notes)
 {
@@ -67,14 +68,16 @@ static void row_keep(struct notes *notes, enum note_what what, struct slice path
         return;
     bool plain = text_is_utf8(path);
     json_t *row = json_object();
-    json_object_set_new(row, "path", plain ? json_stringn((const char *)path.data, path.len)
-                                           : json_stringn((const char *)name.data, name.len));
+    json_object_set_new(row, "path",
+                        plain ? json_stringn((const char *)path.data, path.len)
+                              : json_stringn((const char *)name.data, name.len));
     if (!plain)
         json_object_set_new(row, "path_base64", base64(path));
     json_object_set_new(row, "what", json_string(words[what]));
     json_object_set_new(row, "why", json_string(why));
     json_array_append_new(notes->rows, row);
-    buf_put_format(&notes->text, "%s %.*s: %s\n", sentences[what], (int)name.len, (const char *)name.data, why);
+    buf_put_format(&notes->text, "%s %.*s: %s\n", sentences[what], (int)name.len,
+                   (const char *)name.data, why);
 }
 
 void notes_add(struct notes *notes, enum note_what what, struct slice path, const char *why)

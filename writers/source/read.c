@@ -18,16 +18,16 @@ struct reader_state {
     struct files_run *run;
     struct sink_worker *sink;
     struct cut_scanner *scanner;
-    struct buf bytes;                /* the small files of a batch, one behind the other */
-    struct buf whole;                /* one middle file */
+    struct buf bytes; /* the small files of a batch, one behind the other */
+    struct buf whole; /* one middle file */
     struct cut_ends ends;
-    size_t waiting;                  /* small files in bytes, not put yet */
+    size_t waiting; /* small files in bytes, not put yet */
     struct batch_item *items[BATCH_FILES];
     size_t at[BATCH_FILES], lens[BATCH_FILES];
     struct slice chunks[BATCH_FILES];
     struct chunk_id ids[BATCH_FILES];
     struct sha_job shas[BATCH_FILES];
-    struct slice *parts;             /* of one middle file */
+    struct slice *parts; /* of one middle file */
     struct chunk_id *part_ids;
     size_t parts_cap;
 };
@@ -58,7 +58,8 @@ static int open_file(const struct batch_item *item)
     return fd < 0 && errno == EPERM ? openat(item->handle->fd, item_name(item), flags) : fd;
 }
 
-/* The disk may begin with these. Whatever fails here fails again, and is reported, when it is read. */
+/* The disk may begin with these. Whatever fails here fails again, and is reported, when it is read.
+ */
 static void open_ahead(const struct files_run *run, struct batch *batch)
 {
     for (size_t i = 0; i < batch->count && i < run->ahead_files; i++) {
@@ -81,9 +82,9 @@ static void item_close(struct batch_item *item)
 
 static bool is_as_found(const struct found *f, const struct stat *st)
 {
-    return S_ISREG(st->st_mode) && st->st_ino == f->inode && (uint64_t)st->st_size == f->size && st->st_mtim.tv_sec == f->mtime_secs &&
-           (uint32_t)st->st_mtim.tv_nsec == f->mtime_nanos && st->st_ctim.tv_sec == f->ctime_secs &&
-           (uint32_t)st->st_ctim.tv_nsec == f->ctime_nanos;
+    return S_ISREG(st->st_mode) && st->st_ino == f->inode && (uint64_t)st->st_size == f->size &&
+           st->st_mtim.tv_sec == f->mtime_secs && (uint32_t)st->st_mtim.tv_nsec == f->mtime_nanos &&
+           st->st_ctim.tv_sec == f->ctime_secs && (uint32_t)st->st_ctim.tv_nsec == f->ctime_nanos;
 }
 
 /* What it is now. It will not be trusted next time. */
@@ -130,7 +131,8 @@ static void item_done(struct files_run *run, struct batch_item *item, struct fil
         if (!result)
             f->state = FOUND_LEFT_OUT;
     }
-    atomic_fetch_sub_explicit(&item->dir->waiting, 1, memory_order_release); /* the entry is not ours any more */
+    atomic_fetch_sub_explicit(&item->dir->waiting, 1,
+                              memory_order_release); /* the entry is not ours any more */
     dir_handle_unref(item->handle);
     item->handle = NULL;
 }
@@ -138,7 +140,8 @@ static void item_done(struct files_run *run, struct batch_item *item, struct fil
 /* It cannot be read: say so, leave it out. */
 static void item_failed(struct files_run *run, struct batch_item *item, int error)
 {
-    bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO || error == ESTALE;
+    bool gone =
+        error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO || error == ESTALE;
     run_note(run, gone ? NOTE_VANISHED : NOTE_UNREADABLE, item->dir, item->found, error);
     item_done(run, item, NULL);
 }
@@ -146,7 +149,8 @@ static void item_failed(struct files_run *run, struct batch_item *item, int erro
 static void note_changed(struct files_run *run, const struct batch_item *item)
 {
     item->found->fresh = true;
-    run_note_text(run, NOTE_CHANGED, item->dir, item->found, "it did not hold still; kept as it was read");
+    run_note_text(run, NOTE_CHANGED, item->dir, item->found,
+                  "it did not hold still; kept as it was read");
 }
 
 static enum err read_attrs(struct files_run *run, struct batch_item *item)
@@ -179,7 +183,10 @@ static enum err put_waiting(struct reader_state *r)
         if (!result)
             return ERR_NOMEM;
         result->content = (struct content){
-            .how = CONTENT_CHUNK, .length = r->lens[i], .data_bytes = r->lens[i], .id = r->ids[i],
+            .how = CONTENT_CHUNK,
+            .length = r->lens[i],
+            .data_bytes = r->lens[i],
+            .id = r->ids[i],
         };
         result->cut_class = CUT_WHOLE;
         result->has_sha256 = r->run->file_hash;
@@ -218,8 +225,8 @@ static enum got read_once(int fd, uint8_t *to, size_t room, size_t *ret_len)
         len += (size_t)n;
         if (len == room)
             return GOT_BIGGER;
-        /* A short read of a regular file is its end, but ask where it is cheap to be sure: nothing was read, or less than
-         * was there when it was statted. */
+        /* A short read of a regular file is its end, but ask where it is cheap to be sure: nothing
+         * was read, or less than was there when it was statted. */
         if (n == 0 || len + 1 == room) {
             *ret_len = len;
             return GOT_IT;
@@ -231,8 +238,8 @@ static enum got read_once(int fd, uint8_t *to, size_t room, size_t *ret_len)
  * A file into memory, the same before and after if it can be had.
  *
  *   to       an empty buf, or bytes to append to
- *   max      longer files are not for here: ERR_INVALID without a note, the caller sends them elsewhere
- *   ret_len  its bytes; *ret_errno: not readable
+ *   max      longer files are not for here: ERR_INVALID without a note, the caller sends them
+ * elsewhere ret_len  its bytes; *ret_errno: not readable
  */
 static enum err read_still(struct batch_item *item, struct buf *to, uint64_t max, size_t *ret_len,
                            bool *ret_changed, int *ret_errno)
@@ -302,13 +309,15 @@ static enum err read_small(struct reader_state *r, struct batch_item *item)
 
 /* ---- middle files ---- */
 
-/* By what it holds: SQLite writes its pages in place. (PostgreSQL's relations are known by their names.) */
+/* By what it holds: SQLite writes its pages in place. (PostgreSQL's relations are known by their
+ * names.) */
 static enum cut_class class_of(const struct found *f, struct slice bytes)
 {
     static const char sqlite[16] = "SQLite format 3";
     if (f->cut_class == CUT_FIXED || f->cut_class == CUT_COLD)
         return f->cut_class;
-    return bytes.len >= sizeof sqlite && memcmp(bytes.data, sqlite, sizeof sqlite) == 0 ? CUT_FIXED : CUT_FILE;
+    return bytes.len >= sizeof sqlite && memcmp(bytes.data, sqlite, sizeof sqlite) == 0 ? CUT_FIXED
+                                                                                        : CUT_FILE;
 }
 
 static enum err cut_whole(struct reader_state *r, struct slice bytes, enum cut_class cut_class)
@@ -345,13 +354,15 @@ static enum err cut_whole(struct reader_state *r, struct slice bytes, enum cut_c
     return ERR_OK;
 }
 
-static enum err whole_result(struct reader_state *r, struct slice bytes, enum cut_class cut_class, struct file_result **ret_result)
+static enum err whole_result(struct reader_state *r, struct slice bytes, enum cut_class cut_class,
+                             struct file_result **ret_result)
 {
     size_t count = r->ends.count;
     struct file_result *result = result_new();
     if (!result)
         return ERR_NOMEM;
-    result->content = (struct content){.how = CONTENT_LIST, .length = bytes.len, .data_bytes = bytes.len};
+    result->content =
+        (struct content){.how = CONTENT_LIST, .length = bytes.len, .data_bytes = bytes.len};
     result->pieces = malloc(count * sizeof *result->pieces);
     if (!result->pieces) {
         free(result);
@@ -530,7 +541,8 @@ static enum err big_read(void *context, uint64_t offset, void *to, size_t len, s
     return pread_full(source->fd, to, len, offset, ret_len);
 }
 
-/* The extents of data. *ret_count 0 with a size: all hole. Too many, or a file system that cannot say: all data (NULL). */
+/* The extents of data. *ret_count 0 with a size: all hole. Too many, or a file system that cannot
+ * say: all data (NULL). */
 static enum err find_extents(int fd, uint64_t size, struct extent **ret_extents, size_t *ret_count)
 {
     AUTO_MEM struct extent *extents = NULL;
@@ -568,8 +580,8 @@ static enum err find_extents(int fd, uint64_t size, struct extent **ret_extents,
     return ERR_OK;
 }
 
-static enum err store_big(struct files_run *run, struct sink_worker *trees, struct batch_item *item, struct file_result *result,
-                          int *ret_errno)
+static enum err store_big(struct files_run *run, struct sink_worker *trees, struct batch_item *item,
+                          struct file_result *result, int *ret_errno)
 {
     struct found *f = item->found;
     AUTO_MEM struct extent *extents = NULL;
@@ -585,16 +597,24 @@ static enum err store_big(struct files_run *run, struct sink_worker *trees, stru
     }
     struct big_source context = {item->fd};
     struct piece_source source = {
-        .read_at = big_read, .context = &context, .extents = extents, .extent_count = count, .size = f->size,
+        .read_at = big_read,
+        .context = &context,
+        .extents = extents,
+        .extent_count = count,
+        .size = f->size,
     };
+    uint64_t data_bytes = extents ? 0 : f->size;
+    for (size_t i = 0; i < count; i++)
+        data_bytes += extents[i].length;
     struct piece_options options = {
-        .cut_class = class_of(f, slice_of(head.data, got)), .file_hash = run->file_hash,
+        .cut_class = class_of(f, slice_of(head.data, got)),
+        .file_hash = run->file_hash && f->size - data_bytes <= HOLES_HASHED_MAX_BYTES,
     };
     struct pieces_result pieces;
     unsigned workers = f->size > run->whole_bytes ? run->workers : 1;
     TRY(pieces_store(run->sink, trees, &source, &options, workers, &pieces));
     result->content = pieces.content;
-    result->has_sha256 = run->file_hash;
+    result->has_sha256 = options.file_hash;
     memcpy(result->sha256, pieces.sha256, sizeof result->sha256);
     result->cut_class = (uint8_t)options.cut_class;
     f->cut_class = result->cut_class;

@@ -1,7 +1,5 @@
 #include "writers/source/remember.h"
 
-#include <stdlib.h>
-
 void remember_entry(struct buf *rows, const struct entry *entry, const struct found *found)
 {
     entry_encode(entry, rows);
@@ -10,7 +8,8 @@ void remember_entry(struct buf *rows, const struct entry *entry, const struct fo
     buf_put_u8(rows, found->cut_class);
 }
 
-enum err remember_blob(const struct summary *below, size_t entries, const struct buf *rows, struct buf *ret_blob)
+enum err remember_blob(const struct summary *below, size_t entries, const struct buf *rows,
+                       struct buf *ret_blob)
 {
     ret_blob->len = 0;
     buf_put_u8(ret_blob, REMEMBER_VERSION);
@@ -27,50 +26,52 @@ enum err remember_blob(const struct summary *below, size_t entries, const struct
     return buf_check(ret_blob);
 }
 
-static enum err decode(struct cursor *c, struct known_dir *known)
-{
-    cursor_require(c, cursor_u8(c) == REMEMBER_VERSION);
-    cursor_copy(c, known->below.page.bytes, sizeof known->below.page.bytes);
-    known->below.entries = cursor_varint(c);
-    known->below.nodes = cursor_varint(c);
-    known->below.files = cursor_varint(c);
-    known->below.path_bytes = cursor_varint(c);
-    known->below.marks = cursor_varint(c);
-    known->below.bytes = cursor_varint(c);
-    size_t count = cursor_varint_max(c, cursor_left(c) / 8);
-    TRY(cursor_check(c, "files cache"));
-    known->entries = malloc((count + 1) * sizeof *known->entries);
-    if (!known->entries)
-        return err_set(ERR_NOMEM, "no memory for the files cache");
-    for (size_t i = 0; i < count; i++) {
-        struct known_entry *k = &known->entries[i];
-        TRY(entry_decode(c, false, &k->entry));
-        k->inode = cursor_varint(c);
-        k->fresh = cursor_u8(c) != 0;
-        k->cut_class = cursor_u8(c);
-    }
-    known->count = count;
-    return cursor_finish(c, "files cache");
-}
-
-enum err remember_decode(struct buf *blob, struct known_dir *known)
+void remember_open(struct buf *blob, struct known_dir *known)
 {
     buf_move(&known->blob, blob);
     struct cursor c = cursor_of(buf_slice(&known->blob));
-    enum err e = decode(&c, known);
-    if (e != ERR_OK)
+    cursor_require(&c, cursor_u8(&c) == REMEMBER_VERSION);
+    cursor_copy(&c, known->below.page.bytes, sizeof known->below.page.bytes);
+    known->below.entries = cursor_varint(&c);
+    known->below.nodes = cursor_varint(&c);
+    known->below.files = cursor_varint(&c);
+    known->below.path_bytes = cursor_varint(&c);
+    known->below.marks = cursor_varint(&c);
+    known->below.bytes = cursor_varint(&c);
+    known->count = cursor_varint_max(&c, cursor_left(&c) / 8);
+    known->first = known->blob.len - cursor_left(&c);
+    if (c.bad || known->blob.len >= UINT32_MAX)
         known_dir_clear(known);
-    return e == ERR_NOMEM ? e : ERR_OK;
+}
+
+enum err remember_next(const struct known_dir *known, size_t *at, uint32_t *ret_row,
+                       struct known_entry *ret_entry)
+{
+    struct cursor c = cursor_of(slice_of(known->blob.data + *at, known->blob.len - *at));
+    *ret_row = (uint32_t)*at;
+    TRY(entry_decode(&c, false, &ret_entry->entry));
+    ret_entry->inode = cursor_varint(&c);
+    ret_entry->fresh = cursor_u8(&c) != 0;
+    ret_entry->cut_class = cursor_u8(&c);
+    TRY(cursor_check(&c, "files cache"));
+    *at = known->blob.len - cursor_left(&c);
+    return ERR_OK;
+}
+
+enum err remember_row(const struct known_dir *known, uint32_t row, struct known_entry *ret_entry)
+{
+    size_t at = row;
+    return remember_next(known, &at, &row, ret_entry);
 }
 
 bool remember_same(const struct known_entry *known, const struct found *f)
 {
     const struct entry *e = &known->entry;
-    if (known->fresh || e->kind != (enum node_kind)f->kind || known->inode != f->inode || e->mode != f->mode || e->uid != f->uid ||
-        e->gid != f->gid)
+    if (known->fresh || e->kind != (enum node_kind)f->kind || known->inode != f->inode ||
+        e->mode != f->mode || e->uid != f->uid || e->gid != f->gid)
         return false;
-    if (e->mtime.secs != f->mtime_secs || e->mtime.nanos != f->mtime_nanos || e->ctime.secs != f->ctime_secs ||
-        e->ctime.nanos != f->ctime_nanos)
+    if (e->mtime.secs != f->mtime_secs || e->mtime.nanos != f->mtime_nanos ||
+        e->ctime.secs != f->ctime_secs || e->ctime.nanos != f->ctime_nanos)
         return false;
     if (e->kind == NODE_FILE)
         return e->content.length == f->size;
@@ -91,6 +92,7 @@ bool remember_has_chunk(const struct known_entry *known)
 
 bool summary_equal(const struct summary *a, const struct summary *b)
 {
-    return memcmp(a->page.bytes, b->page.bytes, sizeof a->page.bytes) == 0 && a->entries == b->entries && a->nodes == b->nodes &&
-           a->files == b->files && a->path_bytes == b->path_bytes && a->marks == b->marks && a->bytes == b->bytes;
+    return memcmp(a->page.bytes, b->page.bytes, sizeof a->page.bytes) == 0 &&
+           a->entries == b->entries && a->nodes == b->nodes && a->files == b->files &&
+           a->path_bytes == b->path_bytes && a->marks == b->marks && a->bytes == b->bytes;
 }

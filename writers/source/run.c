@@ -154,8 +154,10 @@ enum err run_push(struct files_run *run, struct found_dir *dir)
     run->last = dir;
     run->in_flight += dir->count + 1;
     bool full = run->in_flight > ENTRIES_IN_FLIGHT;
-    if (run->first == dir)
+    if (++run->quiet >= WAKE_DIRS || full) {
+        run->quiet = 0;
         pthread_cond_signal(&run->landed);
+    }
     pthread_mutex_unlock(&run->lock);
     if (full) {
         TRY(run_flush(run));
@@ -274,7 +276,8 @@ void dir_handle_unref(struct dir_handle *handle)
 
 /* ---- names for people ---- */
 
-enum err files_run_path(const struct files_run *run, const struct found_dir *dir, const struct found *found, struct buf *ret_path)
+enum err files_run_path(const struct files_run *run, const struct found_dir *dir,
+                        const struct found *found, struct buf *ret_path)
 {
     /* Root first: collect the chain, then write it backwards. */
     size_t depth = 0;
@@ -300,15 +303,16 @@ enum err files_run_path(const struct files_run *run, const struct found_dir *dir
     return buf_check(ret_path);
 }
 
-void run_note_text(struct files_run *run, enum note_what what, const struct found_dir *dir, const struct found *found,
-                   const char *why)
+void run_note_text(struct files_run *run, enum note_what what, const struct found_dir *dir,
+                   const struct found *found, const char *why)
 {
     AUTO(buf) path = BUF_EMPTY;
     if (files_run_path(run, dir, found, &path) == ERR_OK)
         notes_add(run->notes, what, buf_slice(&path), why);
 }
 
-void run_note(struct files_run *run, enum note_what what, const struct found_dir *dir, const struct found *found, int error)
+void run_note(struct files_run *run, enum note_what what, const struct found_dir *dir,
+              const struct found *found, int error)
 {
     char text[128];
     run_note_text(run, what, dir, found, strerror_r(error, text, sizeof text));

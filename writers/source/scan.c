@@ -14,7 +14,9 @@
 #include "fetch/base/log.h"
 #include "writers/source/attrs.h"
 #include "writers/source/filter.h"
+#include "writers/source/match.h"
 #include "writers/source/remember.h"
+#include "writers/source/sources.h"
 
 enum {
     DENTS_BYTES = 256 * 1024,
@@ -23,26 +25,10 @@ enum {
 #define FRESH_NS INT64_C(2000000000)
 #define NO_DEVICE UINT64_MAX
 
-/* Names wanted at one level, of several arguments. */
-struct selection {
-    char *name;
-    bool whole; /* all below */
-    struct selection **children;
-    size_t count;
-};
-
-struct place_id {
-    uint64_t device, inode;
-};
-
 struct scan {
     struct files_run *run;
-    struct selection *only; /* NULL: the base, whole */
-    char *base;             /* absolute; "" for "/" */
-    struct place_id *ours;  /* directories never backed up */
-    size_t ours_count;
-    uint64_t *yore_devices; /* mounted snapshots */
-    size_t yore_count;
+    struct sources sources;
+    struct match *match;
     struct buf path;        /* of the directory at hand in the snapshot, no slash at either end */
     struct buf source_path; /* base and that */
     uint8_t *dents;
@@ -50,11 +36,6 @@ struct scan {
     size_t rows_cap;
     struct by_inode *order;
     size_t order_cap;
-    struct buf blob;
-    struct chunk_id *ids;   /* to be looked up */
-    struct found **ids_of;
-    bool *ids_known;
-    size_t ids_cap;
     struct timestamp now;
     struct found_dir *at; /* where the walk is; what is above hangs on it */
 };
@@ -71,166 +52,14 @@ struct by_inode {
     uint32_t at;
 };
 
-/* ---- what is asked for ---- */
-
-static void selection_free(struct selection *s)
-{
-    if (!s)
-        return;
-    for (size_t i = 0; i < s->count; i++)
-        selection_free(s->children[i]);
-    free(s->children);
-    free(s->name);
-    free(s);
-}
-
-static enum err selection_child(struct selection *s, const char *name, size_t len, struct selection **ret_child)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strlen(s->children[i]->name) == len && memcmp(s->children[i]->name, name, len) == 0) {
-            *ret_child = s->children[i];
-            return ERR_OK;
-        }
-    struct selection **grown = realloc(s->children, (s->count + 1) * sizeof(struct selection *));
-    if (!grown)
-        return err_set(ERR_NOMEM, "no memory for the paths");
-    s->children = grown;
-    struct selection *child = calloc(1, sizeof *child);
-    if (!child || !(child->name = strndup(name, len))) {
-        free(child);
-        return err_set(ERR_NOMEM, "no memory for the paths");
-    }
-    s->children[s->count++] = child;
-    *ret_child = child;
-    return ERR_OK;
-}
-
-static enum err selection_add(struct selection *root, const char *path)
-{
-    struct selection *s = root;
-    while (*path && !s->whole) {
-        path += strspn(path, "/");
-        size_t len = strcspn(path, "/");
-        if (len)
-            TRY(selection_child(s, path, len, &s));
-        path += len;
-    }
-    s->whole = true;
-    return ERR_OK;
-}
-
-static const struct selection *selection_find(const struct selection *s, struct slice name)
-{
-    for (size_t i = 0; s && i < s->count; i++)
-        if (slice_equal(slice_str(s->children[i]->name), name))
-            return s->children[i];
-    return NULL;
-}
-
-/* ---- what is never backed up ---- */
-
-static void ours_add(struct scan *scan, const char *path)
-{
-    struct stat st;
-    if (!path || stat(path, &st) != 0)
-        return;
-    struct place_id *grown = realloc(scan->ours, (scan->ours_count + 1) * sizeof *grown);
-    if (!grown)
-        return;
-    scan->ours = grown;
-    scan->ours[scan->ours_count++] = (struct place_id){st.st_dev, st.st_ino};
-}
-
-/* Devices of mounted snapshots: lines "36 35 98:0 /root /mount options - type source ..." of mountinfo. */
-static void find_yore_mounts(struct scan *scan)
-{
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    if (!mounts)
-        return;
-    char *line = NULL;
-    size_t room = 0;
-    while (getline(&line, &room, mounts) > 0) {
-        unsigned id, parent, high, low;
-        const char *type = strstr(line, " - fuse.yore");
-        if (!type || sscanf(line, "%u %u %u:%u", &id, &parent, &high, &low) != 4)
-            continue;
-        uint64_t *grown = realloc(scan->yore_devices, (scan->yore_count + 1) * sizeof *grown);
-        if (!grown)
-            break;
-        scan->yore_devices = grown;
-        scan->yore_devices[scan->yore_count++] = makedev(high, low);
-    }
-    free(line);
-    fclose(mounts);
-}
-
-/* NULL, or what it is. */
-static const char *is_ours(const struct scan *scan, uint64_t device, uint64_t inode)
-{
-    for (size_t i = 0; i < scan->yore_count; i++)
-        if (scan->yore_devices[i] == device)
-            return "snapshots mounted by yore";
-    for (size_t i = 0; i < scan->ours_count; i++)
-        if (scan->ours[i].device == device && scan->ours[i].inode == inode)
-            return "yore's own store or cache";
-    return NULL;
-}
-
-/* An argument and all above it. */
-static enum err check_argument(const struct scan *scan, const char *path)
-{
-    AUTO_MEM char *part = strdup(path);
-    if (!part)
-        return err_set(ERR_NOMEM, "no memory for the paths");
-    for (;;) {
-        struct stat st;
-        const char *what;
-        if (stat(*part ? part : "/", &st) == 0 && (what = is_ours(scan, st.st_dev, st.st_ino)))
-            return err_set(ERR_INVALID, "%s lies in %s: not a source of a backup", path, what);
-        char *slash = strrchr(part, '/');
-        if (!slash)
-            return ERR_OK;
-        *slash = 0;
-    }
-}
-
-static enum err add_argument(struct scan *scan, const char *path, bool alone)
-{
-    AUTO_MEM char *real = realpath(path, NULL);
-    struct stat st;
-    if (!real || stat(real, &st) != 0) {
-        enum err e = err_errno("%s", path);
-        return e == ERR_NOT_FOUND || e == ERR_IO ? err_set(ERR_INVALID, "%s: no such file or directory", path) : e;
-    }
-    TRY(check_argument(scan, real));
-    if (alone && S_ISDIR(st.st_mode)) {
-        scan->base = TAKE(real);
-        if (strcmp(scan->base, "/") == 0)
-            scan->base[0] = 0;
-        return ERR_OK;
-    }
-    if (!scan->only && !(scan->only = calloc(1, sizeof *scan->only)))
-        return err_set(ERR_NOMEM, "no memory for the paths");
-    return selection_add(scan->only, real);
-}
-
 enum err scan_prepare(struct files_run *run, const char *const *paths, struct scan **ret_scan)
 {
     AUTO_PTR(scan) scan = calloc(1, sizeof *scan);
     if (!scan || !(scan->dents = malloc(DENTS_BYTES)))
         return err_set(ERR_NOMEM, "no memory to look at directories");
     scan->run = run;
-    const struct backup_common *common = &run->options->common;
-    ours_add(scan, store_local_path(common->access->store));
-    ours_add(scan, index_folder(common->index));
-    ours_add(scan, common->state_dir);
-    find_yore_mounts(scan);
-    if (!paths || !paths[0])
-        return err_set(ERR_INVALID, "no path to back up");
-    for (size_t i = 0; paths[i]; i++)
-        TRY(add_argument(scan, paths[i], !paths[1]));
-    if (!scan->base && !(scan->base = strdup("")))
-        return err_set(ERR_NOMEM, "no memory for the paths");
+    TRY(match_new(run, &scan->match));
+    TRY(sources_prepare(&run->options->common, paths, &scan->sources));
     *ret_scan = TAKE(scan);
     return ERR_OK;
 }
@@ -245,34 +74,30 @@ void scan_free(struct scan *scan)
         dir_handle_unref(dir->handle);
         found_dir_free(dir);
     }
-    selection_free(scan->only);
-    free(scan->base);
-    free(scan->ours);
-    free(scan->yore_devices);
+    sources_clear(&scan->sources);
+    match_free(scan->match);
     buf_clear(&scan->path);
     buf_clear(&scan->source_path);
-    buf_clear(&scan->blob);
     free(scan->dents);
     free(scan->rows);
     free(scan->order);
-    free(scan->ids);
-    free(scan->ids_of);
-    free(scan->ids_known);
     free(scan);
 }
 
 struct slice scan_base(const struct scan *scan)
 {
-    return slice_str(scan->base);
+    return slice_str(scan->sources.base);
 }
 
 /* ---- attributes ---- */
 
-static void take_stat(struct found *f, uint32_t mode, uint32_t uid, uint32_t gid, uint64_t size, uint64_t inode, uint64_t device)
+static void take_stat(struct found *f, uint32_t mode, uint32_t uid, uint32_t gid, uint64_t size,
+                      uint64_t inode, uint64_t device)
 {
     static const uint8_t kinds[16] = {
-        [S_IFDIR >> 12] = NODE_DIR,  [S_IFREG >> 12] = NODE_FILE, [S_IFLNK >> 12] = NODE_SYMLINK, [S_IFBLK >> 12] = NODE_BLOCK,
-        [S_IFCHR >> 12] = NODE_CHAR, [S_IFIFO >> 12] = NODE_FIFO, [S_IFSOCK >> 12] = NODE_SOCKET,
+        [S_IFDIR >> 12] = NODE_DIR,     [S_IFREG >> 12] = NODE_FILE, [S_IFLNK >> 12] = NODE_SYMLINK,
+        [S_IFBLK >> 12] = NODE_BLOCK,   [S_IFCHR >> 12] = NODE_CHAR, [S_IFIFO >> 12] = NODE_FIFO,
+        [S_IFSOCK >> 12] = NODE_SOCKET,
     };
     f->kind = kinds[(mode & S_IFMT) >> 12];
     f->mode = mode & 07777;
@@ -294,7 +119,8 @@ static bool near(struct timestamp now, int64_t secs, uint32_t nanos)
 /* Its times say too little: it may change once more and look the same. */
 static bool is_fresh(struct timestamp now, const struct found *f)
 {
-    return near(now, f->mtime_secs, f->mtime_nanos) || near(now, f->ctime_secs, f->ctime_nanos) || f->ctime_secs > now.secs + 2;
+    return near(now, f->mtime_secs, f->mtime_nanos) || near(now, f->ctime_secs, f->ctime_nanos) ||
+           f->ctime_secs > now.secs + 2;
 }
 
 static void take_statx(struct found *f, const struct statx *sx)
@@ -314,7 +140,8 @@ static void take_statx(struct found *f, const struct statx *sx)
 
 static void take_fstat(struct found *f, const struct stat *st)
 {
-    take_stat(f, st->st_mode, st->st_uid, st->st_gid, (uint64_t)st->st_size, st->st_ino, st->st_dev);
+    take_stat(f, st->st_mode, st->st_uid, st->st_gid, (uint64_t)st->st_size, st->st_ino,
+              st->st_dev);
     f->mtime_secs = st->st_mtim.tv_sec;
     f->mtime_nanos = (uint32_t)st->st_mtim.tv_nsec;
     f->ctime_secs = st->st_ctim.tv_sec;
@@ -337,7 +164,8 @@ static void leave_out(struct scan *scan, struct found_dir *dir, struct found *f,
     f->state = FOUND_LEFT_OUT;
 }
 
-static void note_attrs(struct scan *scan, struct found_dir *dir, const struct found *f, unsigned unreadable, int error)
+static void note_attrs(struct scan *scan, struct found_dir *dir, const struct found *f,
+                       unsigned unreadable, int error)
 {
     char text[128], why[192];
     if (!unreadable || is_gone(error))
@@ -370,7 +198,8 @@ static uint64_t prefix_of(const uint8_t *name, size_t len)
 }
 
 /* Is this name wanted, as far as can be told without a stat? */
-static bool wanted(struct scan *scan, const struct found_dir *dir, const char *name, size_t len, bool is_dir)
+static bool wanted(struct scan *scan, const struct found_dir *dir, const char *name, size_t len,
+                   bool is_dir)
 {
     if (dir->only)
         return selection_find(dir->only, slice_of(name, len)) != NULL;
@@ -385,7 +214,8 @@ static bool wanted(struct scan *scan, const struct found_dir *dir, const char *n
     return !out;
 }
 
-static enum err take_names(struct scan *scan, struct found_dir *dir, const uint8_t *dents, size_t len, size_t *count)
+static enum err take_names(struct scan *scan, struct found_dir *dir, const uint8_t *dents,
+                           size_t len, size_t *count)
 {
     for (size_t at = 0; at < len;) {
         const struct dirent64 *d = (const void *)(dents + at);
@@ -394,7 +224,8 @@ static enum err take_names(struct scan *scan, struct found_dir *dir, const uint8
         if (d->d_name[0] == '.' && (name_len == 1 || (name_len == 2 && d->d_name[1] == '.')))
             continue;
         if (name_len > NAME_MAX_BYTES) {
-            run_note_text(scan->run, NOTE_UNREADABLE, dir, NULL, "a name in it is longer than 255 bytes");
+            run_note_text(scan->run, NOTE_UNREADABLE, dir, NULL,
+                          "a name in it is longer than 255 bytes");
             continue;
         }
         if (d->d_type != DT_UNKNOWN && !wanted(scan, dir, d->d_name, name_len, d->d_type == DT_DIR))
@@ -414,7 +245,6 @@ static enum err take_names(struct scan *scan, struct found_dir *dir, const uint8
     return buf_check(&dir->names);
 }
 
-/* For the sort: one walk a process at a time would not be enough of a reason for a global. */
 static int dent_order(const void *a, const void *b, void *names)
 {
     const struct dent *x = a, *y = b;
@@ -479,18 +309,22 @@ static void stat_one(struct scan *scan, struct found_dir *dir, struct found *f, 
 {
     const char *name = (const char *)dir->names.data + f->name_at;
     struct statx sx;
-    if (statx(dir->handle->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &sx) != 0) {
+    if (statx(dir->handle->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+              &sx) != 0) {
         leave_out(scan, dir, f, errno);
         return;
     }
     take_statx(f, &sx);
     f->fresh = is_fresh(scan->now, f);
-    f->link = sx.stx_nlink > 1 && f->kind != NODE_DIR ? (struct link *)-1 : NULL; /* looked up later */
+    f->link =
+        sx.stx_nlink > 1 && f->kind != NODE_DIR ? (struct link *)-1 : NULL; /* looked up later */
     const struct backup_files_options *o = scan->run->options;
-    bool out = f->kind == 0 || (type == DT_UNKNOWN && !dir->only && !wanted(scan, dir, name, f->name_len, f->kind == NODE_DIR));
+    bool out = f->kind == 0 || (type == DT_UNKNOWN && !dir->only &&
+                                !wanted(scan, dir, name, f->name_len, f->kind == NODE_DIR));
     if (f->kind == NODE_FILE && !out) {
-        bool old = (o->newer_than.secs || o->newer_than.nanos) &&
-                   timestamp_compare((struct timestamp){f->mtime_secs, f->mtime_nanos}, o->newer_than) < 0;
+        bool old =
+            (o->newer_than.secs || o->newer_than.nanos) &&
+            timestamp_compare((struct timestamp){f->mtime_secs, f->mtime_nanos}, o->newer_than) < 0;
         out = old || (o->max_file_bytes && f->size > o->max_file_bytes);
         atomic_fetch_add_explicit(&scan->run->left_out, out, memory_order_relaxed);
     }
@@ -532,16 +366,19 @@ static bool is_cache(struct found_dir *dir, struct found *tag)
 {
     static const char signature[] = "Signature: 8a477f597d28d172789f06886806bc55";
     char head[sizeof signature - 1];
-    AUTO_FD fd = openat(dir->handle->fd, (const char *)dir->names.data + tag->name_at, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    AUTO_FD fd = openat(dir->handle->fd, (const char *)dir->names.data + tag->name_at,
+                        O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     size_t got = 0;
-    return fd >= 0 && read_full(fd, head, sizeof head, &got) == ERR_OK && got == sizeof head && memcmp(head, signature, got) == 0;
+    return fd >= 0 && read_full(fd, head, sizeof head, &got) == ERR_OK && got == sizeof head &&
+           memcmp(head, signature, got) == 0;
 }
 
 static struct found *find_name(struct found_dir *dir, const char *name)
 {
     struct slice want = slice_str(name);
     for (size_t i = 0; i < dir->count; i++)
-        if (slice_equal(found_name(dir, &dir->entries[i]), want) && dir->entries[i].state != FOUND_LEFT_OUT)
+        if (slice_equal(found_name(dir, &dir->entries[i]), want) &&
+            dir->entries[i].state != FOUND_LEFT_OUT)
             return &dir->entries[i];
     return NULL;
 }
@@ -554,109 +391,6 @@ static void leave_cache_out(struct found_dir *dir)
     for (size_t i = 0; i < dir->count; i++)
         if (&dir->entries[i] != tag)
             dir->entries[i].state = FOUND_LEFT_OUT;
-}
-
-/* ---- what is known ---- */
-
-static enum err ids_reserve(struct scan *scan, size_t count)
-{
-    if (count <= scan->ids_cap)
-        return ERR_OK;
-    free(scan->ids);
-    free(scan->ids_of);
-    free(scan->ids_known);
-    scan->ids_cap = 0;
-    scan->ids = malloc(count * sizeof *scan->ids);
-    scan->ids_of = malloc(count * sizeof(struct found *));
-    scan->ids_known = malloc(count * sizeof *scan->ids_known);
-    if (!scan->ids || !scan->ids_of || !scan->ids_known)
-        return err_set(ERR_NOMEM, "no memory to look up %zu chunks", count);
-    scan->ids_cap = count;
-    return ERR_OK;
-}
-
-/* May what the cache has of this entry be used as it is? *ret_look_up: if its one chunk is still stored. */
-static bool usable(const struct scan *scan, const struct known_entry *known, bool *ret_look_up)
-{
-    const struct files_run *run = scan->run;
-    *ret_look_up = false;
-    if (known->entry.kind == NODE_FILE && run->file_hash && !known->entry.has_sha256)
-        return false;
-    if (run->may_reuse || !run->session)
-        return true;
-    if (remember_has_chunk(known))
-        return false;
-    if (known->entry.kind != NODE_FILE || known->entry.content.how == CONTENT_EMPTY)
-        return true;
-    *ret_look_up = known->entry.content.how == CONTENT_CHUNK;
-    return *ret_look_up;
-}
-
-/* Name by name: which entries are what they were. Others keep the number of their row, for its class. */
-static enum err match_known(struct scan *scan, struct found_dir *dir)
-{
-    struct files_run *run = scan->run;
-    size_t k = 0, asked = 0;
-    for (size_t i = 0; i < dir->count; i++) {
-        struct found *f = &dir->entries[i];
-        struct slice name = found_name(dir, f);
-        int order = 1;
-        for (; k < dir->known.count; k++) {
-            struct slice other = dir->known.entries[k].entry.name;
-            order = memcmp(name.data, other.data, name.len < other.len ? name.len : other.len);
-            if (order == 0)
-                order = (name.len > other.len) - (name.len < other.len);
-            if (order <= 0)
-                break;
-        }
-        if (k == dir->known.count)
-            break;
-        if (order != 0 || f->state == FOUND_LEFT_OUT)
-            continue;
-        f->known = (int32_t)k;
-        const struct known_entry *known = &dir->known.entries[k];
-        f->cut_class = known->cut_class;
-        if (f->kind == NODE_DIR || !remember_same(known, f))
-            continue; /* directories are looked at again when they are open */
-        if (f->kind == NODE_FILE && run->options->rehash)
-            continue;
-        if (known->entry.has_link != (f->link != NULL))
-            continue;
-        if (f->link) {
-            struct uid group = link_group(run->domain, f->device, f->inode);
-            if (memcmp(group.bytes, known->entry.link.bytes, sizeof group.bytes) != 0)
-                continue;
-        }
-        bool look_up;
-        if (!usable(scan, known, &look_up))
-            continue;
-        if (look_up) {
-            scan->ids[asked] = known->entry.content.id;
-            scan->ids_of[asked++] = f;
-        } else {
-            f->state = FOUND_SAME;
-        }
-    }
-    if (asked == 0)
-        return ERR_OK;
-    TRY(session_known(run->session, CHUNK_DATA, scan->ids, asked, scan->ids_known));
-    for (size_t i = 0; i < asked; i++)
-        if (scan->ids_known[i])
-            scan->ids_of[i]->state = FOUND_SAME;
-    return ERR_OK;
-}
-
-static enum err load_known(struct scan *scan, struct found_dir *dir)
-{
-    struct filescache_key key = filescache_key(scan->run->cache, buf_slice(&scan->source_path));
-    memcpy(dir->key, key.bytes, sizeof dir->key);
-    bool found;
-    TRY(filescache_get(scan->run->cache, &key, &scan->blob, &found));
-    if (!found)
-        return ERR_OK;
-    TRY(remember_decode(&scan->blob, &dir->known));
-    TRY(ids_reserve(scan, dir->known.count));
-    return match_known(scan, dir);
 }
 
 /* ---- each entry ---- */
@@ -693,7 +427,8 @@ static enum err read_extra(struct scan *scan, struct found_dir *dir, struct foun
 /* All names of a directory with links stand in the link table by its place and those above. */
 static enum err need_place(struct scan *scan, struct found_dir *dir)
 {
-    /* The chain up to the first that has one; then downward. Iterative: a tree may be thousands deep. */
+    /* The chain up to the first that has one; then downward. Iterative: a tree may be thousands
+     * deep. */
     while (!dir->place) {
         struct found_dir *top = dir;
         while (top->parent && !top->parent->place)
@@ -726,8 +461,10 @@ static enum err meet_link(struct scan *scan, struct found_dir *dir, struct found
     if (f->kind != NODE_FILE)
         return ERR_OK;
     if (f->state == FOUND_SAME) {
+        struct known_entry known;
+        TRY(remember_row(&dir->known, f->known, &known));
         if (first)
-            TRY(copy_result(&dir->known.entries[f->known], &f->link->result));
+            TRY(copy_result(&known, &f->link->result));
         atomic_store_explicit(&f->link->done, true, memory_order_release);
         return ERR_OK;
     }
@@ -750,7 +487,8 @@ static void count_file(struct scan *scan, const struct found *f)
         atomic_fetch_add_explicit(&run->done_files, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&run->done_bytes, f->size, memory_order_relaxed);
     } else {
-        atomic_fetch_add_explicit(f->known >= 0 ? &run->files_changed : &run->files_new, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(f->known != KNOWN_NONE ? &run->files_changed : &run->files_new, 1,
+                                  memory_order_relaxed);
     }
 }
 
@@ -792,14 +530,14 @@ static enum err fill(struct scan *scan, struct found_dir *dir)
         struct found *f = &dir->entries[i];
         f->name_at = scan->rows[i].name_at;
         f->name_len = scan->rows[i].name_len;
-        f->known = -1;
+        f->known = KNOWN_NONE;
     }
     TRY(stat_all(scan, dir));
     if (scan->run->options->exclude_caches && !dir->only)
         leave_cache_out(dir);
     if (!dir->database && find_name(dir, "PG_VERSION"))
         dir->database = true;
-    TRY(load_known(scan, dir));
+    TRY(match_dir(scan->match, buf_slice(&scan->source_path), dir));
     for (size_t i = 0; i < count; i++) {
         TRY(meet(scan, dir, &dir->entries[i]));
         if (run_stopped(scan->run))
@@ -851,8 +589,8 @@ static enum err handle_new(struct scan *scan, int fd, struct dir_handle **ret_ha
 }
 
 /* Fill what every directory has. fd is taken over. */
-static enum err dir_new(struct scan *scan, struct found_dir *parent, struct found *self, int fd, const struct stat *st,
-                        struct found_dir **ret_dir)
+static enum err dir_new(struct scan *scan, struct found_dir *parent, struct found *self, int fd,
+                        const struct stat *st, struct found_dir **ret_dir)
 {
     struct dir_handle *handle = NULL;
     TRY(handle_new(scan, fd, &handle));
@@ -874,18 +612,15 @@ static enum err dir_new(struct scan *scan, struct found_dir *parent, struct foun
 }
 
 /* Attributes of a directory as it is now that it is open; and its extended ones. */
-static enum err take_self(struct scan *scan, struct found_dir *parent, struct found *f, int fd, const struct stat *st)
+static enum err take_self(struct scan *scan, struct found_dir *parent, struct found *f, int fd,
+                          const struct stat *st)
 {
     scan->now = clock_now();
     take_fstat(f, st);
     f->fresh = is_fresh(scan->now, f);
     f->state = FOUND_PLAIN;
-    if (f->known >= 0) {
-        const struct known_entry *known = &parent->known.entries[f->known];
-        bool look_up;
-        if (remember_same(known, f) && usable(scan, known, &look_up))
-            f->state = FOUND_SAME;
-    }
+    if (parent && match_self(scan->match, parent, f))
+        f->state = FOUND_SAME;
     if (f->state == FOUND_SAME || !scan->run->session)
         return ERR_OK;
     unsigned unreadable = 0;
@@ -908,7 +643,7 @@ static void path_push(struct scan *scan, struct slice name)
 static void path_cut(struct scan *scan, size_t len)
 {
     scan->path.len = len;
-    scan->source_path.len = strlen(scan->base) + (len ? len + 1 : 0);
+    scan->source_path.len = strlen(scan->sources.base) + (len ? len + 1 : 0);
 }
 
 /* Above the window, the scanner lets go of the descriptor. */
@@ -924,7 +659,8 @@ static void close_far(const struct files_run *run, const struct found_dir *dir)
 }
 
 /* Go into a subdirectory: *ret_dir is it, or NULL when it stays empty or out. */
-static enum err enter(struct scan *scan, struct found_dir *parent, struct found *f, struct found_dir **ret_dir)
+static enum err enter(struct scan *scan, struct found_dir *parent, struct found *f,
+                      struct found_dir **ret_dir)
 {
     *ret_dir = NULL;
     if (parent->depth + 1 >= TREE_MAX_DEPTH) {
@@ -950,7 +686,7 @@ static enum err enter(struct scan *scan, struct found_dir *parent, struct found 
         close(fd);
         return ERR_OK;
     }
-    const char *ours = is_ours(scan, st.st_dev, st.st_ino);
+    const char *ours = sources_refuse(&scan->sources, st.st_dev, st.st_ino);
     if (ours) {
         run_note_text(scan->run, NOTE_SKIPPED, parent, f, ours);
         f->state = FOUND_LEFT_OUT;
@@ -971,13 +707,15 @@ static enum err enter(struct scan *scan, struct found_dir *parent, struct found 
     if (scan->run->options->one_file_system && !dir->only && dir->stay_device == NO_DEVICE)
         dir->stay_device = st.st_dev;
     dir->database = parent->database;
-    dir->tables = parent->tables || (parent->database && (strcmp(name, "base") == 0 || strcmp(name, "global") == 0 ||
-                                                          strcmp(name, "pg_tblspc") == 0));
+    dir->tables = parent->tables ||
+                  (parent->database && (strcmp(name, "base") == 0 || strcmp(name, "global") == 0 ||
+                                        strcmp(name, "pg_tblspc") == 0));
     close_far(scan->run, dir);
     return buf_check(&scan->source_path);
 }
 
-/* On the way back: the parent's descriptor again, from the child's, if it is still the same directory. */
+/* On the way back: the parent's descriptor again, from the child's, if it is still the same
+ * directory. */
 static enum err reopen_parent(struct scan *scan, struct found_dir *dir)
 {
     struct found_dir *parent = dir->parent;
@@ -1028,7 +766,7 @@ static struct found *next_subdirectory(struct found_dir *dir)
 static enum err open_root(struct scan *scan, struct found_dir **ret_dir)
 {
     struct files_run *run = scan->run;
-    const char *base = scan->base[0] ? scan->base : "/";
+    const char *base = scan->sources.base[0] ? scan->sources.base : "/";
     int fd = open_dir(AT_FDCWD, base, true);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
@@ -1037,8 +775,8 @@ static enum err open_root(struct scan *scan, struct found_dir **ret_dir)
             close(fd);
         return e;
     }
-    run->root = (struct found){.known = -1, .kind = NODE_DIR};
-    buf_put_slice(&scan->source_path, slice_str(scan->base));
+    run->root = (struct found){.known = KNOWN_NONE, .kind = NODE_DIR};
+    buf_put_slice(&scan->source_path, slice_str(scan->sources.base));
     TRY(buf_check(&scan->source_path));
     enum err e = take_self(scan, NULL, &run->root, fd, &st);
     if (e != ERR_OK) {
@@ -1046,7 +784,7 @@ static enum err open_root(struct scan *scan, struct found_dir **ret_dir)
         return e;
     }
     TRY(dir_new(scan, NULL, &run->root, fd, &st, ret_dir));
-    (*ret_dir)->only = scan->only && !scan->only->whole ? scan->only : NULL;
+    (*ret_dir)->only = scan->sources.only;
     if (run->options->one_file_system && !(*ret_dir)->only)
         (*ret_dir)->stay_device = st.st_dev;
     return ERR_OK;

@@ -1,13 +1,16 @@
 /*
- * scan: walk a source tree, depth first, names in order, and hand what is found to the workers and the assembler.
+ * scan: walk a source tree, depth first, names in order, and hand what is found to the workers and
+ * the assembler.
  *
- * Directories are reached by descriptors from their parents, links are never followed, paths have no length limit; of a deep
- * chain only the nearest are held open, the others are opened again by ".." (and checked to be the same) on the way back.
- * Entries are statted in inode order, which is how disks like it, and kept sorted by name.
- * What the files cache knows is compared here: an entry that is what it was is not read.
+ * Directories are reached by descriptors from their parents, links are never followed, paths have
+ * no length limit; of a deep chain only the nearest are held open, the others are opened again by
+ * ".." (and checked to be the same) on the way back. Entries are statted in inode order, which is
+ * how disks like it, and kept sorted by name. What the files cache knows is compared here: an entry
+ * that is what it was is not read.
  *
- * Left out: what the filter says; our own store, cache and state, and mounted snapshots (with a notice); with the options, other
- * file systems (an empty directory stays), caches (all but CACHEDIR.TAG), older and larger files.
+ * Left out: what the filter says; our own store, cache and state, and mounted snapshots (with a
+ * notice); with the options, other file systems (an empty directory stays), caches (all but
+ * CACHEDIR.TAG), older and larger files.
  *
  * Source:  measured in docs/decisions; CACHEDIR.TAG: bford.info/cachedir.
  * Threads: scan_prepare by the caller, scan_walk by one thread.
@@ -20,7 +23,8 @@ struct scan;
 
 /*
  * Look at the arguments: make them absolute, find what is never backed up.
- *   ERR_INVALID  an argument does not exist, or lies in our own store, cache or in mounted snapshots
+ *   ERR_INVALID  an argument does not exist, or lies in our own store, cache or in mounted
+ * snapshots
  */
 enum err scan_prepare(struct files_run *run, const char *const *paths, struct scan **ret_scan);
 void scan_free(struct scan *scan); /* workers must be gone */
