@@ -119,6 +119,16 @@ static enum err keys_by_recovery(struct access *a, const struct slot_secret *sec
     return ERR_OK;
 }
 
+/* Only a keystore made again by the recovery key holds the recovery secret of a domain that is not erasable. */
+static bool is_made_again(const struct keyring *keys)
+{
+    static const uint8_t none[32];
+    for (size_t i = 0; i < keys->domain_count; i++)
+        if (!keys->domains[i].erasable && memcmp(keys->domains[i].recovery.secret, none, sizeof none) != 0)
+            return true;
+    return false;
+}
+
 static enum err keys_by_keystore(struct access *a, const struct access_request *request)
 {
     AUTO(buf) url = BUF_EMPTY;
@@ -138,6 +148,7 @@ static enum err keys_by_keystore(struct access *a, const struct access_request *
     TRY(keystore_open(keystore, &a->head.store, &request->secret, &opened));
     explicit_bzero(opened.keyring_key, sizeof opened.keyring_key);
     a->keys = opened.keys;
+    a->recovered = is_made_again(a->keys);
     return ERR_OK;
 }
 

@@ -19,6 +19,7 @@ struct access {
     struct config config;
     struct keyring *keys;
     bool by_recovery;          /* opened with the recovery key: packs are opened through their headers */
+    bool recovered;            /* a keystore made again by the recovery key: packs of before it may be in no segment */
     struct cert_entry {
         struct uid key_id;
         uint8_t public_key[32];

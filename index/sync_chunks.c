@@ -439,7 +439,7 @@ enum err sync_chunks(struct sync *sync)
     for (size_t i = 0; i < keys->domain_count; i++) {
         TRY(sync_segments(sync, keys->domains[i].id, CHUNK_DATA));
         TRY(sync_segments(sync, keys->domains[i].id, CHUNK_TREE));
-        if (sync->access->by_recovery)
+        if (sync->access->by_recovery || sync->access->recovered)
             TRY(sync_packs(sync, keys->domains[i].id));
     }
     return ERR_OK;

@@ -1504,10 +1504,15 @@ class Store:
         where = (domain.id, kind)
         if where not in self.loaded:
             self.loaded.add(where)
-            if domain.epochs:
-                self.load_segments(domain, kind)
-            else:
+            if not domain.epochs:
                 self.load_packs(domain)
+            elif domain.recovery_secret and not domain.erasable:
+                # A keystore made again by the recovery key: packs of before may be in no segment.
+                self.load_segments(domain, DATA)
+                self.load_segments(domain, TREE)
+                self.load_packs(domain)
+            else:
+                self.load_segments(domain, kind)
         return self.rows.get(where + (chunk,), [])
 
     def load_segments(self, domain, kind):
@@ -1523,12 +1528,14 @@ class Store:
                     self.rows.setdefault((domain.id, kind, row.id), []).append(row)
 
     def load_packs(self, domain):
-        """Without an index, packs say themselves what they hold: header, recovery secret, directory."""
+        """Packs that no segment names say themselves what they hold: header, recovery secret, directory."""
         if domain.recovery_secret is None:
             self.loaded -= {(domain.id, DATA), (domain.id, TREE)}
             raise WrongKey(f'domain {domain.id}: neither its epoch keys nor its recovery secret are here')
         self.loaded |= {(domain.id, DATA), (domain.id, TREE)}
         for name in self.objects.list(f'packs/{domain.id:08x}'):
+            if name in self.packs:
+                continue
             with self.report.catching(name):
                 data = self.objects.read(name, PACK_MAX)
                 header = parse_pack_header(data, name, self.head.id)
