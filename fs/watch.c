@@ -65,16 +65,6 @@ static void refresh(struct watch *w)
         log_err(LOG_LEVEL_WARN, e, "looking for new snapshots");
 }
 
-static void look_for_changes(struct watch *w)
-{
-    bool changed = false;
-    enum err e = index_changed(w->fs->index, &w->stamp, &changed);
-    if (e != ERR_OK)
-        log_err(LOG_LEVEL_WARN, e, "looking for new snapshots");
-    else if (changed)
-        refresh(w);
-}
-
 static void synchronise(struct watch *w)
 {
     atomic_fetch_add(&w->fs->counts.syncs, 1);
@@ -87,6 +77,21 @@ static void synchronise(struct watch *w)
         log_info("the index is up to date again");
     }
     w->failing = e != ERR_OK;
+}
+
+static void look_for_changes(struct watch *w)
+{
+    bool changed = false;
+    enum err e = index_changed(w->fs->index, &w->stamp, &changed);
+    if (e == ERR_OK && changed && w->stamp == 0) { /* the cache was deleted: not a moment longer without */
+        synchronise(w);
+        e = index_changed(w->fs->index, &w->stamp, &changed);
+        changed = true;
+    }
+    if (e != ERR_OK)
+        log_err(LOG_LEVEL_WARN, e, "looking for new snapshots");
+    else if (changed)
+        refresh(w);
 }
 
 /* ---- the beginning ---- */
