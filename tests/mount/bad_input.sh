@@ -8,6 +8,8 @@ head -c 300000 /dev/urandom >"$SRC/large"
 make_store
 first=$(backup web "$SRC")
 
+trap 'kept=$?; umount -l "$TMP/small" "$TMP/read-only" 2>/dev/null || true; set +e; (exit $kept); finish' EXIT
+
 # expect STATUS WORDS COMMAND...: exit status, words in what it says, on one line.
 expect()
 {
@@ -127,6 +129,18 @@ else
     echo "no tmpfs here: a full disk is not tried"
 fi
 
+# --- a cache that cannot be written: told in one line, and nothing hangs
+mkdir "$TMP/read-only"
+if mount -t tmpfs -o size=1m tmpfs "$TMP/read-only" 2>/dev/null; then
+    mount -o remount,ro "$TMP/read-only"
+    status=0
+    timeout 60 "$YORE" cat web/latest file --cache-dir "$TMP/read-only/cache" >"$TMP/out" 2>"$TMP/said" || status=$?
+    [ $status = 0 ] && cmp -s "$TMP/out" "$SRC/file" || [ $status = 9 ] || [ $status = 5 ] || [ $status = 3 ] ||
+        fail "a read-only cache: exit $status: $(cat "$TMP/said")"
+    [ $status = 0 ] || [[ $(cat "$TMP/said") == *read-only* ]] || fail "a read-only cache: $(cat "$TMP/said")"
+    umount "$TMP/read-only"
+fi
+
 # --- output that goes nowhere
 for command in "ls web/latest" "snapshots" "cat web/latest file" "find file" "stats" "--help" "check --json"; do
     status=0
@@ -183,6 +197,14 @@ for kind in packs index/00000001/d index/00000001/t snapshots; do
     else
         [ $status = 7 ] || fail "$object is gone: exit $status: $(cat "$TMP/said")"
         grep -q '^touched: ' "$TMP/said" || fail "$object is gone: no path is named: $(cat "$TMP/said")"
+        readable=0
+        for snapshot in web/latest "web/$first" slow/latest; do
+            for file in file large 1 2; do
+                "$YORE" cat "$snapshot" "$file" >"$TMP/out" 2>/dev/null || continue
+                [ -s "$TMP/out" ] && readable=$((readable + 1))
+            done
+        done
+        [ $readable -gt 0 ] || fail "$object is gone, and nothing can be read"
     fi
     mv "$TMP/kept" "$object"
 done
