@@ -147,6 +147,29 @@ expect 1 "the store as argument"
 run "$YORE" backup files self "$work/nothing-here"
 expect 1 "an argument that is not there"
 
+# --- the snapshot that the files cache is true of is gone: chunks are looked up, lists are read again, nothing is stored twice
+mkdir "$work/again"
+/usr/bin/python3 - "$work/again" <<'PY'
+import os, random, sys
+os.chdir(sys.argv[1]); rng = random.Random(9)
+for name, size in (('small', 5000), ('middle', 3_000_000), ('other', 70_000)):
+    with open(name, 'wb') as f: f.write(rng.randbytes(size))
+os.link('other', 'linked')
+os.setxattr('small', 'user.big', b'v' * 3500)
+PY
+sleep 2.1
+"$YORE" backup files again "$work/again" >/dev/null 2>&1
+run "$YORE" backup files again "$work/again" --json
+[ "$(field files_unchanged)" = 4 ] || fail "not all known: $said"
+newest=$(find "$work/store/snapshots" -type f -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2)
+rm "$newest"
+run "$YORE" backup files again "$work/again" --json
+expect 0 "after the newest snapshot was lost"
+[ "$(field files_unchanged)" = 3 ] || fail "one chunk each is known, a list is not: $said"
+[ "$(field totals.new_bytes)" -lt 20000 ] || fail "stored again: $said"
+"$YORE" restore again/latest "$work/again-back" >/dev/null 2>&1
+diff -r "$work/again" "$work/again-back" || fail "the tree differs after the newest snapshot was lost"
+
 # --- several arguments: each under its full path
 mkdir -p "$work/many/a/b" "$work/many/c"
 echo 1 >"$work/many/a/b/one"
