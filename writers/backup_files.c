@@ -10,7 +10,8 @@
 #include "writers/source/read.h"
 #include "writers/source/scan.h"
 
-enum { FILES_LEVEL = 3, WORKERS_MAX = 256, SPARE_FILES = 48, DIRS_OPEN_MAX = 256 };
+/* For frames of up to 128 KiB, zstd 4 packs small files 3 % better than 3 in the same time (docs/decisions/0001). */
+enum { FILES_LEVEL = 4, WORKERS_MAX = 256, SPARE_FILES = 48, DIRS_OPEN_MAX = 256 };
 #define MEMORY_DEFAULT_BYTES ((size_t)512 << 20)
 #define MIB ((size_t)1 << 20)
 

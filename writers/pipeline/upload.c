@@ -7,8 +7,9 @@
 #include "fetch/crypto/sha_pair.h"
 
 /* A data segment is put after so many packs, or so long after its first one. */
-enum { SEGMENT_PACKS = 8 };
-#define SEGMENT_NS (UINT64_C(60) * 1000000000)
+/* What a killed run may lose beside its open packs; each segment is one more request. */
+enum { SEGMENT_PACKS = 2 };
+#define SEGMENT_NS (UINT64_C(10) * 1000000000)
 
 enum { THREADS_MAX = 64 };
 #define IDLE_NS (UINT64_C(60) * 1000000000) /* an idle uploader looks after the heartbeat */
