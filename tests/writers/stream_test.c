@@ -22,11 +22,17 @@ static struct backup_stream_options stream_of(struct world *world, struct index 
     };
 }
 
-static enum err backup_command(struct world *world, struct index *index, char *const *command,
+/* exec takes writable words and writes none. */
+static char *const *words_of(const char *const *command)
+{
+    return (char *const *)(uintptr_t)command;
+}
+
+static enum err backup_command(struct world *world, struct index *index, const char *const *command,
                                struct backup_report *ret)
 {
     struct backup_stream_options options = stream_of(world, index);
-    options.command = command;
+    options.command = words_of(command);
     return backup_stream(&options, ret);
 }
 
@@ -86,7 +92,7 @@ TEST(a_commands_output_becomes_a_snapshot)
     AUTO(world) world = WORLD_NONE;
     AUTO_PTR(index) index = NULL;
     struct backup_report report;
-    char *command[] = {"printf", "%s", "CREATE TABLE t ();", NULL};
+    const char *command[] = {"printf", "%s", "CREATE TABLE t ();", NULL};
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
     CHECK_OK(backup_command(&world, index, command, &report));
@@ -146,15 +152,15 @@ TEST(a_command_that_fails_commits_nothing)
     struct backup_report report;
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
-    char *status[] = {"sh", "-c", "echo half of it; exit 3", NULL};
+    const char *status[] = {"sh", "-c", "echo half of it; exit 3", NULL};
     CHECK_ERR(ERR_IO, backup_command(&world, index, status, &report));
     CHECK_STR(err_text(), "sh ended with status 3");
     CHECK_CALL(check_no_snapshot(&world));
-    char *killed[] = {"sh", "-c", "echo half of it; kill -9 $$", NULL};
+    const char *killed[] = {"sh", "-c", "echo half of it; kill -9 $$", NULL};
     CHECK_ERR(ERR_IO, backup_command(&world, index, killed, &report));
     CHECK(strstr(err_text(), "signal 9"));
     CHECK_CALL(check_no_snapshot(&world));
-    char *missing[] = {"/nonexistent/pg_dump", NULL};
+    const char *missing[] = {"/nonexistent/pg_dump", NULL};
     CHECK_ERR(ERR_IO, backup_command(&world, index, missing, &report));
     CHECK(strstr(err_text(), "/nonexistent/pg_dump"));
     CHECK_CALL(check_no_snapshot(&world));
@@ -165,13 +171,13 @@ TEST(an_empty_stream_is_kept_only_when_allowed)
     AUTO(world) world = WORLD_NONE;
     AUTO_PTR(index) index = NULL;
     struct backup_report report;
-    char *command[] = {"true", NULL};
+    const char *command[] = {"true", NULL};
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
     CHECK_ERR(ERR_IO, backup_command(&world, index, command, &report));
     CHECK_CALL(check_no_snapshot(&world));
     struct backup_stream_options options = stream_of(&world, index);
-    options.command = command;
+    options.command = words_of(command);
     options.allow_empty = true;
     CHECK_OK(backup_stream(&options, &report));
     CHECK_CALL(check_newest(&world, SLICE_EMPTY));
@@ -183,13 +189,13 @@ TEST(names_that_are_no_files_are_refused)
     AUTO_PTR(index) index = NULL;
     struct backup_report report;
     size_t objects;
-    char *command[] = {"echo", "x", NULL};
+    const char *command[] = {"echo", "x", NULL};
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
     static const char *const bad[] = {"", ".", "..", "a/b"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct backup_stream_options options = stream_of(&world, index);
-        options.command = command;
+        options.command = words_of(command);
         options.name = bad[i];
         CHECK_ERR(ERR_INVALID, backup_stream(&options, &report));
     }
@@ -202,7 +208,7 @@ TEST(our_password_is_not_the_commands_business)
     AUTO(world) world = WORLD_NONE;
     AUTO_PTR(index) index = NULL;
     struct backup_report report;
-    char *command[] = {"sh", "-c", "printf '<%s>' \"$YORE_PASSWORD\"", NULL};
+    const char *command[] = {"sh", "-c", "printf '<%s>' \"$YORE_PASSWORD\"", NULL};
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
     CHECK(setenv("YORE_PASSWORD", "secret", 1) == 0);
@@ -214,7 +220,7 @@ TEST(our_password_is_not_the_commands_business)
 
 TEST(whichever_put_fails_no_snapshot_is_seen_and_the_error_comes_back)
 {
-    char *command[] = {"sh", "-c", "seq 1 300000", NULL};
+    const char *command[] = {"sh", "-c", "seq 1 300000", NULL};
     long k = 0;
     for (bool done = false; !done; k++) {
         AUTO(world) world = WORLD_NONE;
@@ -254,7 +260,7 @@ TEST(a_killed_run_is_found_by_the_next)
     AUTO_PTR(index) index = NULL;
     AUTO_PTR(index) fresh = NULL;
     struct backup_report report;
-    char *command[] = {"sh", "-c", "seq 1 300000", NULL};
+    const char *command[] = {"sh", "-c", "seq 1 300000", NULL};
     CHECK_OK(world_new(&world, WORLD_MEMORY));
     CHECK_OK(world_index(&world, "a", &index));
     store_mem_fail(world.access->store, "p", 5, ERR_UNREACHABLE); /* the envelope */
