@@ -23,24 +23,26 @@ build_packages=(
 
 test_packages=(
     libcmocka-dev              # unit tests
-    python3                    # sums up results; tests/reader
+    python3                    # sums up results; tests/reader, tests/model
     python3-cryptography       # tests/reader
     python3-zstandard          # tests/reader
+    git                        # tests/writers/source: filters are compared with git's
     rsync attr acl libcap2-bin # tests/mount: what a restored tree must keep
-    e2fsprogs                  # tests/mount: chattr, debugfs
-    fio                        # tests/mount: many readers
-    jq                         # tests/mount: reads --json
-    sqlite3                    # tests/mount: databases to back up
-    postgresql                 # tests/mount: databases to back up
-    redis-server               # tests/mount: databases to back up
-    procps                     # tests/mount: ps, pkill by id
-    util-linux                 # tests/mount: mount, unshare
+    strace                     # tests/mount: what is not opened
+    jq sqlite3 xxd             # tests/mount: reads --json, the local index, bytes of objects
+    procps psmisc              # tests/mount: ps, pgrep
+    util-linux mount           # tests/mount: mount, setpriv, unshare
 )
 
 # For soaks by hand, not for tools/test.
 soak_packages=(
     clang-14 libclang-rt-14-dev # libFuzzer
     valgrind
+)
+
+# For tests/bench/run.py by hand.
+bench_packages=(
+    restic borgbackup python3-pyfuse3 fio
 )
 
 as_root() {
