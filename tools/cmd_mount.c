@@ -25,11 +25,14 @@ static const struct arg mount_args[] = {
     {"sync", 0, ARG_NUMBER, &given.sync_secs, "SECS", "look for other hosts' snapshots this often; default 5"},
 };
 
-/* Options of mount(8) that mean nothing here, or what we always do. */
+/* Options of mount(8) that mean nothing here, or what we always do; it says rw when nobody said ro. */
 static bool is_for_others(const char *name)
 {
-    static const char *const known[] = {"ro", "nosuid", "nodev", "noexec", "auto", "noauto", "nofail", "user", "users", "nouser",
-                                        "_netdev", "defaults", "default_permissions", "relatime", "noatime", "async"};
+    static const char *const known[] = {"ro",      "rw",       "nosuid",   "suid",      "nodev",      "dev",       "noexec",
+                                        "exec",    "auto",     "noauto",   "nofail",    "user",       "users",     "nouser",
+                                        "owner",   "group",    "_netdev",  "defaults",  "async",      "sync",      "atime",
+                                        "noatime", "relatime", "diratime", "nodiratime", "norelatime", "strictatime",
+                                        "default_permissions"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]) == 0)
             return true;
