@@ -55,10 +55,6 @@ enum err site_state_dir(const struct settings *s, const struct uid *store, char 
 
 /* ---- which store was at which place: a file of lines "<store id> <url>" ---- */
 
-struct remembered {
-    char *id, *rest;
-};
-
 /* The line of this URL in text; its id as hex, or NULL. */
 static const char *find_known(const char *text, const char *url, size_t *ret_line_len)
 {
